@@ -1,0 +1,209 @@
+"""The nouns of the policy: what a file says, what a plane asks, what it is told.
+
+Policy nouns are frozen dataclasses, made once at load. Request and Verdict are
+NamedTuples, since one of each is made per connection.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NamedTuple
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+class Plane(StrEnum):
+    """The way a request reached the gateway."""
+
+    DNS = "dns"
+    TLS = "tls"
+    CONNECT = "connect"
+    SOCKS5 = "socks5"
+    HTTP = "http"
+
+
+class Protocol(StrEnum):
+    """What the client's first bytes are."""
+
+    TLS = "tls"
+    HTTP = "http"
+    SSH = "ssh"
+    UNKNOWN = "unknown"
+
+
+class Action(StrEnum):
+    """What came out: ``monitor`` lets through and records."""
+
+    ALLOW = "allow"
+    BLOCK = "block"
+    MONITOR = "monitor"
+
+
+class Mode(StrEnum):
+    """What the operator wants of the whole policy: ``monitor`` blocks nothing."""
+
+    ENFORCE = "enforce"
+    MONITOR = "monitor"
+
+
+class Refusal(StrEnum):
+    """How the DNS plane answers a blocked name (RPZ's actions)."""
+
+    NXDOMAIN = "nxdomain"
+    NODATA = "nodata"
+    REFUSED = "refused"
+    SINKHOLE = "sinkhole"
+
+
+class OnFailure(StrEnum):
+    """What a plane does when it cannot find out: refuse, or let through."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+
+
+class Source(NamedTuple):
+    """Where in the policy files something is written."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class PortRange(NamedTuple):
+    """Both ends are inside."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A request matches when every part that is not empty has an entry that matches."""
+
+    names: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    addresses: tuple[Network, ...] = ()
+    ports: tuple[PortRange, ...] = ()
+    clients: tuple[Network, ...] = ()
+    protocols: tuple[Protocol, ...] = ()
+
+    @property
+    def has_name(self) -> bool:
+        return bool(self.names or self.suffixes or self.patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who must have issued the certificate: ``ngrok``, ``letsencrypt`` or ``own``."""
+
+    name: str
+    roots_pem: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectUrl:
+    """A company's own agent ingress at ngrok."""
+
+    host: str
+    port: int
+    issuer: Issuer
+    region_hosts: tuple[str, ...]
+    addresses: tuple[Network, ...]
+    source: Source
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a policy or a pack; a Connect URL and the default are rules too."""
+
+    id: str
+    action: Action
+    match: Match
+    reason: str
+    source: Source
+    refusal: Refusal = Refusal.NXDOMAIN
+    sinkhole: tuple[Address, ...] = ()
+    from_pack: bool = False
+    connect_url: ConnectUrl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the files say, checked one by one but not yet against each other."""
+
+    mode: Mode
+    default: Rule
+    connect_urls: tuple[ConnectUrl, ...]
+    rules: tuple[Rule, ...]
+    dns_on_failure: OnFailure
+    tls_on_failure: OnFailure
+    files: tuple[str, ...]
+    digest: str
+    source: Source = field(default=Source("", 0))
+
+
+class CertificateCheck(StrEnum):
+    """What is known about the certificate presented at a Connect URL."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+
+
+class CertificateFact(NamedTuple):
+    """The outcome of a check, as a fact that a Request carries."""
+
+    check: CertificateCheck
+    reason: str
+
+
+class Request(NamedTuple):
+    """What a plane knows when it asks. ``None`` means "not known yet".
+
+    ``name`` is folded text (see names.fold); an empty name means that there is none.
+    ``time_s`` is seconds since the epoch.
+    """
+
+    plane: Plane
+    name: str = ""
+    address: Address | None = None
+    port: int | None = None
+    client: Address | None = None
+    protocol: Protocol | None = None
+    certificate: CertificateFact | None = None
+    time_s: float = 0.0
+
+
+class Verdict(NamedTuple):
+    """The answer, with the rule that gave it and where that rule is written.
+
+    ``verify`` names the Connect URL whose certificate must be checked before
+    anything is let through: check, then ask again with the fact.
+    """
+
+    action: Action
+    rule: str
+    reason: str
+    source: Source
+    mode: Mode
+    refusal: Refusal = Refusal.NXDOMAIN
+    sinkhole: tuple[Address, ...] = ()
+    connect_url: ConnectUrl | None = None
+    verify: ConnectUrl | None = None
+
+    @property
+    def blocks(self) -> bool:
+        return self.action is Action.BLOCK
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the audit trail wants it: all but a plain allow."""
+        return self.action is not Action.ALLOW or self.connect_url is not None
