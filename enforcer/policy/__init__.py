@@ -9,6 +9,7 @@
 ``decide``   ``decide(policy, request) -> Verdict``, and the precedence
 ``lint``     what a policy must leave reachable, and what it should cover
 ``admit``    load, compile and lint in one call: what a reload runs
+``holder``   the policy in force, swapped by one assignment
 
 No socket, no clock: time and every other fact come in with the Request.
 """

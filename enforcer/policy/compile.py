@@ -5,11 +5,11 @@ rule with the greatest. Everything that can be known at load is made here, once.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import combinations
 from re import Pattern
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from enforcer.policy.addresses import longest_prefix, prefix_bits
 from enforcer.policy.model import (
@@ -22,6 +22,7 @@ from enforcer.policy.model import (
     Protocol,
     Request,
     Rule,
+    Verdict,
 )
 from enforcer.policy.names import suffixes
 from enforcer.policy.pattern import compile_pattern, literal_labels, overlap
@@ -29,9 +30,6 @@ from enforcer.policy.source import PolicyError, Problem
 
 _EXACT, _PATTERN, _SUFFIX = 3, 2, 1
 _PORTS = 65536
-
-Fact = TypeVar("Fact")
-Entry = TypeVar("Entry")
 
 
 class NameFit(NamedTuple):
@@ -76,6 +74,8 @@ class CompiledPolicy:
     nameless: tuple[Rule, ...]
     connect_urls: dict[str, tuple[ConnectUrl, ...]]
     hint: str
+    # Names whose lookup is blocked for every client, in wire form: the DNS fast path.
+    dns_blocked: Mapping[bytes, Verdict] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
 
     def candidates(self, name: str) -> Iterator[tuple[NameFit, Rule]]:
@@ -167,10 +167,10 @@ def specificity(rule: Rule, name: NameFit, request: Request) -> Specificity | No
 
 
 def _fit(
-    wanted: tuple[Entry, ...],
-    fact: Fact | None,
-    measure: Callable[[Fact, tuple[Entry, ...]], int],
-    measure_unknown: Callable[[Entry], int] | None,
+    wanted: tuple[Any, ...],
+    fact: object,
+    measure: Callable[[Any, Any], int],
+    measure_unknown: Callable[[Any], int] | None,
 ) -> int | None:
     """How closely a fact fits one part of a rule: 0 when the part is empty, None when not."""
     if not wanted:

@@ -107,7 +107,7 @@ class _Loader:
             Rule(
                 id=rule.id,
                 action=rule.action,
-                match=Match(**rule.match.model_dump()),
+                match=Match(**dict(rule.match)),
                 reason=rule.reason or f"rule {rule.id}",
                 source=located.source(("rules", index)),
                 refusal=_refusal(rule),

@@ -1,0 +1,160 @@
+"""``enforcer.yaml`` to Settings: where this gateway listens, stores and asks.
+
+What is allowed stands in the policy, not here. Relative paths are relative to the
+settings file. Raises PolicyError for a file that must not be used.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from enforcer.policy.addresses import parse_address
+from enforcer.policy.model import Source
+from enforcer.policy.source import Located, PolicyError, Problem
+
+DNS_PORT = 53
+MAX_PORT = 65535
+RESOLV_CONF = Path("/etc/resolv.conf")
+
+
+class Endpoint(NamedTuple):
+    """An address and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_endpoint(text: str, default_port: int | None = None) -> Endpoint:
+    """``192.0.2.1:53``, ``[2001:db8::1]:53``, or without the port where there is a default.
+
+    Raises ValueError.
+    """
+    host, port = text, ""
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        port = port.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    try:
+        endpoint = Endpoint(str(parse_address(host)), int(port or default_port or -1))
+    except ValueError:
+        endpoint = None
+    if endpoint is None or not 0 <= endpoint.port <= MAX_PORT:
+        raise ValueError(
+            f"{text!r} is not an address with a port; write it as 192.0.2.1:53 or [2001:db8::1]:53"
+        )
+    return endpoint
+
+
+def _listener(value: Any) -> Any:
+    return parse_endpoint(str(value))
+
+
+def _upstream(value: Any) -> Any:
+    return parse_endpoint(str(value), DNS_PORT)
+
+
+def _expand(value: Path) -> Path:
+    return value.expanduser()
+
+
+_TEXT = WithJsonSchema({"type": "string"})
+Listener = Annotated[Any, BeforeValidator(_listener), _TEXT]
+Upstream = Annotated[Any, BeforeValidator(_upstream), _TEXT]
+FilePath = Annotated[Path, AfterValidator(_expand)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ListenSettings(Section):
+    """Where each plane listens. Unprivileged ports by default; nftables redirects to them."""
+
+    dns: tuple[Listener, ...] = (Endpoint("127.0.0.1", 5053),)
+    """UDP and TCP."""
+    proxy: tuple[Listener, ...] = (Endpoint("127.0.0.1", 8080),)
+    """HTTP CONNECT, SOCKS5 and plain HTTP, told apart by the first byte."""
+    tls: tuple[Listener, ...] = (Endpoint("127.0.0.1", 8443),)
+    """Redirected connections (SO_ORIGINAL_DST)."""
+    admin: Listener = Endpoint("127.0.0.1", 9053)
+    """/metrics, /healthz and /readyz."""
+
+
+class DnsSettings(Section):
+    upstreams: tuple[Upstream, ...] = ()
+    """Resolvers that are asked; when empty, those of /etc/resolv.conf."""
+    timeout_ms: int = Field(default=2000, ge=10, le=60_000)
+    """How long one upstream may take before the next is asked."""
+
+
+class TlsSettings(Section):
+    peek_timeout_ms: int = Field(default=5000, ge=10, le=60_000)
+    """How long a client may take to say what it wants."""
+    connect_timeout_ms: int = Field(default=5000, ge=10, le=60_000)
+    """How long a destination may take to accept, and to present its certificate."""
+    idle_timeout_seconds: int = Field(default=3600, ge=1)
+    """How long a spliced connection may be silent."""
+    verified_for_seconds: int = Field(default=300, ge=1)
+    """How long the result of a certificate check is used."""
+    max_connections: int = Field(default=20_000, ge=1)
+    """How many connections the gate holds at most."""
+
+
+class AuditSettings(Section):
+    path: FilePath = Path("audit.db")
+    """The SQLite store."""
+    flush_interval_ms: int = Field(default=1000, ge=10, le=60_000)
+    """What a SIGKILL can lose at most."""
+
+
+class Settings(Section):
+    """One gateway."""
+
+    policy: FilePath | None = None
+    """The policy file; when left out, the embedded default."""
+    listen: ListenSettings = ListenSettings()
+    dns: DnsSettings = DnsSettings()
+    tls: TlsSettings = TlsSettings()
+    audit: AuditSettings = AuditSettings()
+    drain_seconds: int = Field(default=10, ge=0)
+    """How long open connections may go on after SIGTERM."""
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings file at ``path``."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"the settings cannot be read: {error}"
+        remedy = "correct the path, or the file's permissions"
+        raise PolicyError([Problem(Source(str(path), 1), "", problem, remedy)]) from None
+    settings = Located(str(path), text).validate(Settings)
+    return _relative_to(settings, path.parent)
+
+
+def _relative_to(settings: Settings, folder: Path) -> Settings:
+    audit = settings.audit.model_copy(update={"path": folder / settings.audit.path})
+    policy = folder / settings.policy if settings.policy else None
+    return settings.model_copy(update={"audit": audit, "policy": policy})
+
+
+def system_upstreams(resolv_conf: Path = RESOLV_CONF) -> tuple[Endpoint, ...]:
+    """The ``nameserver`` lines of resolv.conf(5)."""
+    try:
+        lines = resolv_conf.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ()
+    words = (line.split() for line in lines)
+    servers = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
+    upstreams = []
+    for server in servers:
+        try:
+            upstreams.append(Endpoint(str(parse_address(server)), DNS_PORT))
+        except ValueError:
+            continue
+    return tuple(upstreams)
