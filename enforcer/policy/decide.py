@@ -82,6 +82,8 @@ def _connect_url_conditions(
         and not longest_prefix(request.address, url.addresses)
     ):
         return Action.BLOCK, f"{request.address} is not a dedicated address of {url}"
+    if request.plane is Plane.HTTP:
+        return Action.BLOCK, f"{url} is reached over TLS, never over plain HTTP"
     if request.certificate is None:
         return None
     check, reason = request.certificate

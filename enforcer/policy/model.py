@@ -207,3 +207,8 @@ class Verdict(NamedTuple):
     def recorded(self) -> bool:
         """Whether the audit trail wants it: all but a plain allow."""
         return self.action is not Action.ALLOW or self.connect_url is not None
+
+    def explain(self, hint: str) -> str:
+        """One sentence for whoever was refused; ``hint`` is the Connect URL to use."""
+        instead = f"; use {hint}" if hint and self.connect_url is None else ""
+        return f"blocked by rule {self.rule}: {self.reason}{instead}"

@@ -1,0 +1,158 @@
+"""The gateway: builds the planes, swaps the policy, ends well.
+
+The only module that knows all planes; it hands them callables and has no opinion on
+what a policy says. One process, one event loop; the audit writer has its own thread.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable
+
+import enforcer
+from enforcer.admin.app import build_app
+from enforcer.admin.server import AdminServer
+from enforcer.audit.sinks import log_event
+from enforcer.audit.store import Store
+from enforcer.audit.trail import Trail
+from enforcer.dns.forwarder import Forwarder
+from enforcer.dns.resolve import Resolver
+from enforcer.dns.responder import Responder
+from enforcer.dns.server import DnsServer
+from enforcer.metrics import Metrics
+from enforcer.policy.compile import CompiledPolicy
+from enforcer.policy.holder import PolicyHolder
+from enforcer.proxy.addon import AddonServices, PolicyAddon
+from enforcer.proxy.embedded import EmbeddedProxy
+from enforcer.proxy.flow import FlowServices
+from enforcer.proxy.gate import Gate
+from enforcer.proxy.verifier import Verifier
+from enforcer.reload import PolicyReloader
+from enforcer.settings import Endpoint, Settings, system_upstreams
+
+log = logging.getLogger(__name__)
+
+
+class ListenError(Exception):
+    """A listener could not be bound; the message says which, why, and what to change."""
+
+
+class Service:
+    """One gateway. ``start``, then ``run_until_stopped``; signals end and reload it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        policy: CompiledPolicy,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.policy = PolicyHolder(policy)
+        self.listening: dict[str, list[Endpoint]] = {}
+        self.upstreams = settings.dns.upstreams or system_upstreams()
+        self._stop_asked = asyncio.Event()
+        self.metrics.build_info.set(1, enforcer.__version__)
+        self._trail = Trail(
+            Store(settings.audit.path),
+            log_event,
+            self.metrics,
+            flush_interval_s=settings.audit.flush_interval_ms / 1000,
+        )
+        record = self._trail.record
+        self.reloader = PolicyReloader(self.policy, settings.policy, self.metrics, clock)
+        verifier = Verifier(
+            self.metrics,
+            clock,
+            timeout_s=settings.tls.connect_timeout_ms / 1000,
+            verified_for_s=settings.tls.verified_for_seconds,
+        )
+        responder = Responder(self.policy, record, self.metrics)
+        forwarder = Forwarder(
+            self.upstreams, timeout_s=settings.dns.timeout_ms / 1000, metrics=self.metrics
+        )
+        resolve = Resolver(responder, forwarder, clock).resolve
+        self._dns = DnsServer(responder, forwarder, self.metrics, clock)
+        addon = AddonServices(
+            self.policy, record, self.metrics, verifier, resolve, intercept=False, clock=clock
+        )
+        self._mitmproxy = EmbeddedProxy(PolicyAddon(addon))
+        self._gate = Gate(
+            FlowServices(
+                policy=self.policy,
+                record=record,
+                metrics=self.metrics,
+                verifier=verifier,
+                resolve=resolve,
+                hand_over=self._mitmproxy.hand_over,
+                settings=settings.tls,
+                clock=clock,
+            )
+        )
+        self._admin = AdminServer(build_app(self.metrics, self.readiness))
+
+    def readiness(self) -> dict[str, bool]:
+        """What must be there before traffic is sent here."""
+        bound = {plane: plane in self.listening for plane in ("dns", "proxy", "tls", "admin")}
+        return {"policy": True, "running": not self._stop_asked.is_set(), **bound}
+
+    async def start(self) -> None:
+        """Bind every listener. Raises ListenError, with nothing left open."""
+        listen = self.settings.listen
+        await self._mitmproxy.start()
+        try:
+            await self._bind("dns", listen.dns, self._dns.listen)
+            await self._bind("proxy", listen.proxy, self._gate.listen_explicit)
+            await self._bind("tls", listen.tls, self._gate.listen_transparent)
+            await self._bind("admin", (listen.admin,), self._admin.listen)
+        except ListenError:
+            await self._end(0)
+            raise
+        self.reloader.start()
+
+    async def _bind(
+        self,
+        plane: str,
+        endpoints: tuple[Endpoint, ...],
+        bind: Callable[[Endpoint], "asyncio.Future[Endpoint]"],
+    ) -> None:
+        bound = []
+        for endpoint in endpoints:
+            try:
+                bound.append(await bind(endpoint))
+            except OSError as error:
+                raise ListenError(
+                    f"cannot listen on {endpoint}: {error.strerror or error}; "
+                    f"change listen.{plane} in the settings"
+                ) from None
+        self.listening[plane] = bound
+
+    async def run_until_stopped(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain. SIGHUP reloads the policy."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self.reloader.ask)
+        await self._stop_asked.wait()
+        log.info("stopping: open connections may go on for %d s", self.settings.drain_seconds)
+        # A second signal means now.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._hurry)
+        await self._end(self.settings.drain_seconds)
+
+    def stop(self) -> None:
+        self._stop_asked.set()
+
+    def _hurry(self) -> None:
+        self._hurried = asyncio.get_running_loop().create_task(self._gate.stop())
+
+    async def _end(self, drain_s: float) -> None:
+        await self.reloader.stop()
+        await asyncio.gather(self._dns.drain(drain_s), self._gate.drain(drain_s))
+        await self._mitmproxy.stop()
+        await self._admin.stop()
+        # Last, so that what the drain still recorded is stored.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.to_thread(self._trail.close)
