@@ -1,7 +1,7 @@
 """Client and destination addresses in the one form that rules are written in."""
 
 from collections.abc import Iterable
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
 from enforcer.policy.model import Address, Network
 
@@ -18,6 +18,28 @@ def parse_address(text: str) -> Address:
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         return address.ipv4_mapped
     return address
+
+
+def parse_network(text: str) -> Network:
+    """An address or a range without host bits; a v4-mapped v6 range is the v4 range.
+
+    Raises ValueError with a sentence, and after a semicolon what would be right.
+    """
+    try:
+        network = ip_network(text)
+    except ValueError as error:
+        try:
+            remedy = f"write {ip_network(text, strict=False)}"
+        except ValueError:
+            remedy = "write an address or a range such as 203.0.113.0/24"
+        raise ValueError(f"{error}; {remedy}") from None
+    if isinstance(network, IPv6Network):
+        if network.network_address.scope_id:
+            raise ValueError(f"{text!r} has a zone; leave out % and what follows")
+        mapped = network.network_address.ipv4_mapped
+        if mapped and network.prefixlen >= _MAPPED_BITS:
+            return ip_network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network
 
 
 def prefix_bits(network: Network) -> int:

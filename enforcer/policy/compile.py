@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from re import Pattern
 from typing import Any, NamedTuple
 
 from enforcer.policy.addresses import longest_prefix, prefix_bits
 from enforcer.policy.model import (
     Action,
+    Address,
     ConnectUrl,
     Match,
     Network,
@@ -24,8 +24,7 @@ from enforcer.policy.model import (
     Rule,
     Verdict,
 )
-from enforcer.policy.names import suffixes
-from enforcer.policy.pattern import compile_pattern, literal_labels, overlap
+from enforcer.policy.pattern import compile_pattern, literal_labels, literal_tail, overlap
 from enforcer.policy.source import PolicyError, Problem
 
 _EXACT, _PATTERN, _SUFFIX = 3, 2, 1
@@ -57,9 +56,16 @@ class Specificity(NamedTuple):
     own: bool
 
 
-class PatternRule(NamedTuple):
-    matches: Callable[[str], object]
+class NameRule(NamedTuple):
+    """A rule for names at and below a suffix; ``matches`` says which, None says all."""
+
     fit: NameFit
+    rule: Rule
+    matches: Callable[[str], object] | None
+
+
+class ConnectUrlRule(NamedTuple):
+    url: ConnectUrl
     rule: Rule
 
 
@@ -69,34 +75,48 @@ class CompiledPolicy:
 
     policy: Policy
     exact: dict[str, tuple[Rule, ...]]
-    suffix: dict[str, tuple[tuple[NameFit, Rule], ...]]
-    patterns: tuple[PatternRule, ...]
+    # A pattern stands under the labels after its last star, "" when there are none.
+    suffix: dict[str, tuple[NameRule, ...]]
     nameless: tuple[Rule, ...]
-    connect_urls: dict[str, tuple[ConnectUrl, ...]]
+    connect_urls: dict[str, tuple[ConnectUrlRule, ...]]
     hint: str
     # Names whose lookup is blocked for every client, in wire form: the DNS fast path.
     dns_blocked: Mapping[bytes, Verdict] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
 
     def candidates(self, name: str) -> Iterator[tuple[NameFit, Rule]]:
-        """Every rule whose name part fits, with how well it fits."""
+        """Every rule whose name part fits, with how well; Connect URLs are asked for apart."""
         if name:
-            exact = self.exact.get(name)
-            if exact:
-                fit = NameFit(name.count(".") + 1, _EXACT)
-                for rule in exact:
-                    yield fit, rule
-            for pattern in self.patterns:
-                if pattern.matches(name):
-                    yield pattern.fit, pattern.rule
-            for suffix in suffixes(name):
-                yield from self.suffix.get(suffix, ())
+            for rule in self.exact.get(name, ()):
+                yield exact_fit(name), rule
+            suffix = name
+            while True:
+                for fit, rule, matches in self.suffix.get(suffix, ()):
+                    if matches is None or matches(name):
+                        yield fit, rule
+                if not suffix:
+                    break
+                _, _, suffix = suffix.partition(".")
         for rule in self.nameless:
             yield ANY_NAME, rule
 
+    def connect_url_rule(self, request: Request) -> Rule | None:
+        """The Connect URL that a request belongs to, as a rule.
+
+        While the port is not known, that is any of the host's, best one that may have
+        the address.
+        """
+        found = None
+        for url, rule in self.connect_urls.get(request.name, ()):
+            if request.port is None or request.port == url.port:
+                if allows_address(url, request.address):
+                    return rule
+                found = found or rule
+        return found
+
     def connect_url(self, name: str, port: int | None) -> ConnectUrl | None:
-        """The Connect URL that a name belongs to; any of the host's when the port is unknown."""
-        for url in self.connect_urls.get(name, ()):
+        """The Connect URL of a host and port; any of the host's when the port is unknown."""
+        for url, _ in self.connect_urls.get(name, ()):
             if port is None or port == url.port:
                 return url
         return None
@@ -104,32 +124,30 @@ class CompiledPolicy:
 
 def compile_policy(policy: Policy) -> CompiledPolicy:
     """Build the indexes. Raises PolicyError for ties, and for rules that cannot work."""
-    rules = (*map(connect_url_rule, policy.connect_urls), *policy.rules)
-    problems = [*_unusable(policy), *_ties(rules)]
+    urls = [ConnectUrlRule(url, connect_url_rule(url)) for url in policy.connect_urls]
+    problems = [*_unusable(policy), *_ties([*(rule for _, rule in urls), *policy.rules])]
     if problems:
         raise PolicyError(problems)
     exact: defaultdict[str, list[Rule]] = defaultdict(list)
-    suffix: defaultdict[str, list[tuple[NameFit, Rule]]] = defaultdict(list)
-    patterns: list[PatternRule] = []
-    urls: defaultdict[str, list[ConnectUrl]] = defaultdict(list)
-    for rule in rules:
+    suffix: defaultdict[str, list[NameRule]] = defaultdict(list)
+    hosts: defaultdict[str, list[ConnectUrlRule]] = defaultdict(list)
+    for rule in policy.rules:
         for name in dict.fromkeys(rule.match.names):
             exact[name].append(rule)
         for name in dict.fromkeys(rule.match.suffixes):
-            suffix[name].append((_suffix_fit(name), rule))
+            suffix[name].append(NameRule(_suffix_fit(name), rule, None))
         for pattern in dict.fromkeys(rule.match.patterns):
-            matches = _whole(compile_pattern(pattern))
-            patterns.append(PatternRule(matches, _pattern_fit(pattern), rule))
-        if rule.connect_url:
-            for name in dict.fromkeys(rule.match.names):
-                urls[name].append(rule.connect_url)
+            matches = compile_pattern(pattern).fullmatch
+            suffix[literal_tail(pattern)].append(NameRule(_pattern_fit(pattern), rule, matches))
+    for found in sorted(urls, key=lambda found: found.rule.id):
+        for name in dict.fromkeys(found.rule.match.names):
+            hosts[name].append(found)
     return CompiledPolicy(
         policy=policy,
-        exact={name: tuple(found) for name, found in exact.items()},
-        suffix={name: tuple(found) for name, found in suffix.items()},
-        patterns=tuple(patterns),
-        nameless=tuple(rule for rule in rules if not rule.match.has_name),
-        connect_urls={name: tuple(found) for name, found in urls.items()},
+        exact={name: tuple(rules) for name, rules in exact.items()},
+        suffix={name: tuple(rules) for name, rules in suffix.items()},
+        nameless=tuple(rule for rule in policy.rules if not rule.match.has_name),
+        connect_urls={name: tuple(rules) for name, rules in hosts.items()},
         hint=" or ".join(map(str, policy.connect_urls)),
     )
 
@@ -146,38 +164,51 @@ def connect_url_rule(url: ConnectUrl) -> Rule:
     )
 
 
+def allows_address(url: ConnectUrl, address: Address | None) -> bool:
+    """Whether an address may answer for a Connect URL, as far as is known."""
+    return address is None or not url.addresses or longest_prefix(address, url.addresses) > 0
+
+
 def specificity(rule: Rule, name: NameFit, request: Request) -> Specificity | None:
     """How specifically a rule, whose name part fits, matches; None when it does not.
 
-    A fact that is not known yet (None) counts as fitting an allow and as not fitting
-    a block: the plane asks again when it knows more, and until then a lookup must
-    not fail for the sake of a port. A client that is not known fits no client range.
+    A fact that is not known yet (None) counts as fitting a rule that lets through and as
+    not fitting a block: the plane asks again when it knows more, and until then a lookup
+    must not fail for the sake of a port. A client that is not known fits no client range.
     """
     match = rule.match
-    lenient = rule.action is Action.ALLOW
-    client = _fit(match.clients, request.client, longest_prefix, None)
-    address = _fit(
-        match.addresses, request.address, longest_prefix, prefix_bits if lenient else None
-    )
-    port = _fit(match.ports, request.port, _narrowest, _narrow if lenient else None)
-    protocol = _fit(match.protocols, request.protocol, _among, _one if lenient else None)
-    if client is None or address is None or port is None or protocol is None:
-        return None
+    lenient = rule.action is not Action.BLOCK
+    client = address = port = protocol = 0
+    if match.clients:
+        client = _measure(request.client, match.clients, longest_prefix, None)
+        if not client:
+            return None
+    if match.addresses:
+        unknown = prefix_bits if lenient else None
+        address = _measure(request.address, match.addresses, longest_prefix, unknown)
+        if not address:
+            return None
+    if match.ports:
+        port = _measure(request.port, match.ports, _narrowest, _narrow if lenient else None)
+        if not port:
+            return None
+    if match.protocols:
+        protocol = _measure(request.protocol, match.protocols, _among, _one if lenient else None)
+        if not protocol:
+            return None
     return Specificity(client, name, address, port, protocol, not rule.from_pack)
 
 
-def _fit(
-    wanted: tuple[Any, ...],
+def _measure(
     fact: object,
+    wanted: tuple[Any, ...],
     measure: Callable[[Any, Any], int],
     measure_unknown: Callable[[Any], int] | None,
-) -> int | None:
-    """How closely a fact fits one part of a rule: 0 when the part is empty, None when not."""
-    if not wanted:
-        return 0
+) -> int:
+    """How closely a fact fits what a rule wants; 0 when it does not."""
     if fact is None:
-        return max(map(measure_unknown, wanted)) if measure_unknown else None
-    return measure(fact, wanted) or None
+        return max(map(measure_unknown, wanted)) if measure_unknown else 0
+    return measure(fact, wanted)
 
 
 def _narrowest(port: int, ranges: tuple[PortRange, ...]) -> int:
@@ -196,16 +227,16 @@ def _narrow(ports: PortRange) -> int:
     return _PORTS - (ports.last - ports.first)
 
 
+def exact_fit(name: str) -> NameFit:
+    return NameFit(name.count(".") + 1, _EXACT)
+
+
 def _suffix_fit(suffix: str) -> NameFit:
     return NameFit(suffix.count(".") + 1, _SUFFIX)
 
 
 def _pattern_fit(pattern: str) -> NameFit:
     return NameFit(literal_labels(pattern), _PATTERN)
-
-
-def _whole(expression: Pattern[str]) -> Callable[[str], object]:
-    return expression.fullmatch
 
 
 def _unusable(policy: Policy) -> Iterator[Problem]:

@@ -13,17 +13,22 @@ Precedence, from the first step to the last:
    origin that could be equal are a tie, which is refused at load (see compile).
 4. When none matches, the policy's ``default`` decides, by name.
 
+A fact that is not known yet counts as fitting a rule that lets through, and as not
+fitting a block. Two rules may be equal only while it is unknown, and both let through:
+then the Connect URL is named, else the first id, so that the order in a file never
+matters. A monitor that waits for a fact lets through without a record.
+
 Whichever rule wins, a Connect URL that is let through must prove who issued its
-certificate, on one of its dedicated addresses if it has any. At the end, ``mode:
-monitor`` turns every block into a monitor that says what it would have done.
+certificate, over TLS, on one of its dedicated addresses if it has any. At the end,
+``mode: monitor`` turns every block into a monitor that says what it would have done.
 """
 
-from enforcer.policy.addresses import longest_prefix
-from enforcer.policy.compile import CompiledPolicy, Specificity, connect_url_rule, specificity
+from enforcer.policy.compile import CompiledPolicy, allows_address, exact_fit, specificity
 from enforcer.policy.model import (
     Action,
     CertificateCheck,
     ConnectUrl,
+    Match,
     Mode,
     OnFailure,
     Plane,
@@ -35,15 +40,20 @@ from enforcer.policy.model import (
 
 def decide(policy: CompiledPolicy, request: Request) -> Verdict:
     """The verdict on a request. Total and pure: never raises, never waits, same in same out."""
-    url = policy.connect_url(request.name, request.port)
-    rule = _most_specific(policy, request, with_packs=url is None)
+    url_rule = policy.connect_url_rule(request)
+    url = url_rule.connect_url if url_rule else None
+    rule = _most_specific(policy, request, url_rule)
     action, reason, verify = rule.action, rule.reason, None
-    if url is not None and action is not Action.BLOCK:
+    if action is Action.MONITOR and _awaits(rule.match, request):
+        action = Action.ALLOW
+    if url is not None and url_rule is not None and action is not Action.BLOCK:
         conditions = _connect_url_conditions(policy, url, request)
         if conditions is not None:
-            rule = connect_url_rule(url)
+            rule = url_rule
             action, reason = conditions
-        elif request.plane is not Plane.DNS and request.certificate is None:
+        elif request.certificate is not None:
+            reason = request.certificate.reason
+        elif request.plane is not Plane.DNS:
             verify = url
     if action is Action.BLOCK and policy.policy.mode is Mode.MONITOR:
         action, reason = Action.MONITOR, f"would block: {reason}"
@@ -60,35 +70,43 @@ def decide(policy: CompiledPolicy, request: Request) -> Verdict:
     )
 
 
-def _most_specific(policy: CompiledPolicy, request: Request, *, with_packs: bool) -> Rule:
-    best: Specificity | None = None
-    winner = policy.policy.default
+def _most_specific(policy: CompiledPolicy, request: Request, url_rule: Rule | None) -> Rule:
+    winner, best = policy.policy.default, None
+    if url_rule is not None:
+        winner, best = url_rule, specificity(url_rule, exact_fit(request.name), request)
     for fit, rule in policy.candidates(request.name):
-        if rule.from_pack and not with_packs:
+        if url_rule is not None and rule.from_pack:
             continue
         key = specificity(rule, fit, request)
-        if key is not None and (best is None or key > best):
-            best, winner = key, rule
+        if key is not None and (
+            best is None
+            or key > best
+            or (key == best and winner is not url_rule and rule.id < winner.id)
+        ):
+            winner, best = rule, key
     return winner
+
+
+def _awaits(match: Match, request: Request) -> bool:
+    """Whether a fact that the rule is about is not known yet."""
+    return (
+        bool(match.addresses and request.address is None)
+        or bool(match.ports and request.port is None)
+        or bool(match.protocols and request.protocol is None)
+    )
 
 
 def _connect_url_conditions(
     policy: CompiledPolicy, url: ConnectUrl, request: Request
 ) -> tuple[Action, str] | None:
-    """What the facts known so far say of a Connect URL that no rule blocks."""
-    if (
-        url.addresses
-        and request.address is not None
-        and not longest_prefix(request.address, url.addresses)
-    ):
+    """What the facts known so far hold against a Connect URL that no rule blocks."""
+    if not allows_address(url, request.address):
         return Action.BLOCK, f"{request.address} is not a dedicated address of {url}"
     if request.plane is Plane.HTTP:
         return Action.BLOCK, f"{url} is reached over TLS, never over plain HTTP"
-    if request.certificate is None:
+    if request.certificate is None or request.certificate.check is CertificateCheck.ACCEPTED:
         return None
     check, reason = request.certificate
-    if check is CertificateCheck.ACCEPTED:
-        return Action.ALLOW, reason
     if check is CertificateCheck.UNAVAILABLE and policy.policy.tls_on_failure is OnFailure.OPEN:
         return Action.MONITOR, f"let through unverified (on_failure is open): {reason}"
     return Action.BLOCK, reason

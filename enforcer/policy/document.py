@@ -3,22 +3,27 @@
 A document is what one file says; load puts files together.
 """
 
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticKnownError
 
-from enforcer.policy.model import Action, Mode, OnFailure, PortRange, Protocol, Refusal
+from enforcer.policy.addresses import parse_network
+from enforcer.policy.model import Action, Mode, OnFailure, PortRange, Protocol
 from enforcer.policy.names import parse_host
 from enforcer.policy.pattern import parse_pattern
 
 MAX_PORT = 65535
 _STRING = {"type": "string"}
+_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_RULE_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not text; put it in quotes")  # noqa: TRY004 pydantic's way
+        raise PydanticKnownError("string_type")
     return value
 
 
@@ -26,11 +31,18 @@ def _host(value: Any) -> str:
     text = _text(value)
     if "*" in text:
         raise ValueError(f"{text!r} has a *; list it under patterns")
+    if text.startswith("."):
+        raise ValueError(f"{text!r} starts with a dot; list it under suffixes, without the dot")
+    name = parse_host(text)
     try:
-        ip_address(text)
+        ip_address(name)
     except ValueError:
-        return parse_host(text.removeprefix("."))
+        return name
     raise ValueError(f"{text!r} is an address; list it under addresses")
+
+
+def _suffix(value: Any) -> str:
+    return _host(_text(value).strip().removeprefix("."))
 
 
 def _pattern(value: Any) -> str:
@@ -38,35 +50,54 @@ def _pattern(value: Any) -> str:
 
 
 def _network(value: Any) -> Any:
-    try:
-        return ip_network(_text(value))
-    except ValueError as error:
-        try:
-            remedy = f"write {ip_network(str(value), strict=False)}"
-        except ValueError:
-            remedy = "write an address or a range such as 203.0.113.0/24"
-        raise ValueError(f"{error}; {remedy}") from error
+    return parse_network(_text(value))
 
 
 def _address(value: Any) -> Any:
     try:
         return ip_address(_text(value))
     except ValueError as error:
-        raise ValueError(f"{error}; write an address such as 192.0.2.1") from error
+        raise ValueError(f"{error}; write an address such as 192.0.2.1") from None
 
 
 def _ports(value: Any) -> PortRange:
-    first, _, last = str(value).partition("-")
-    try:
-        ports = PortRange(int(first), int(last or first))
-    except ValueError:
-        raise ValueError(f"{value!r} is not a port; write 443 or 8000-8100") from None
+    found = None if isinstance(value, bool) else _PORTS.fullmatch(str(value))
+    if not found:
+        raise ValueError(f"{value!r} is not a port; write 443 or 8000-8100")
+    first, last = found.groups()
+    ports = PortRange(int(first), int(last or first))
     if not 0 < ports.first <= ports.last <= MAX_PORT:
         raise ValueError(f"{value!r} is not a port; ports go from 1 to {MAX_PORT}, lowest first")
     return ports
 
 
+def _port(value: Any) -> int:
+    try:
+        ports = _ports(value)
+    except ValueError:
+        ports = PortRange(0, 0)
+    if ports.first != ports.last or not ports.first:
+        raise ValueError(f"{value!r} is not a port; write one number from 1 to {MAX_PORT}")
+    return ports.first
+
+
+def _rule_id(value: Any) -> str:
+    text = _text(value)
+    if not _RULE_ID.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not an id; use up to 64 lower-case letters, digits, dots, hyphens and _"
+        )
+    return text
+
+
+def _version(value: Any) -> Any:
+    if isinstance(value, bool | float):  # True and 1.0 equal 1, and are not what a person means
+        raise PydanticKnownError("literal_error", {"expected": "1"})
+    return value
+
+
 Host = Annotated[str, BeforeValidator(_host)]
+Suffix = Annotated[str, BeforeValidator(_suffix)]
 Pattern = Annotated[str, BeforeValidator(_pattern)]
 NetworkText = Annotated[Any, BeforeValidator(_network), WithJsonSchema(_STRING)]
 AddressText = Annotated[
@@ -75,10 +106,24 @@ AddressText = Annotated[
 Ports = Annotated[
     Any,
     BeforeValidator(_ports),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_PORT}, _STRING]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MAX_PORT},
+                {**_STRING, "pattern": f"^{_PORTS.pattern}$"},
+            ]
+        }
+    ),
 ]
-Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
-RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
+Port = Annotated[int, BeforeValidator(_port), Field(ge=1, le=MAX_PORT)]
+RuleId = Annotated[
+    str,
+    BeforeValidator(_rule_id),
+    WithJsonSchema({**_STRING, "pattern": f"^{_RULE_ID.pattern}$"}),
+]
+Version = Annotated[Literal[1], BeforeValidator(_version)]
+# A part that is given and empty would match everything: a slip, never a wish.
+Parts = Field(default=(), min_length=1)
 
 
 class Strict(BaseModel):
@@ -90,19 +135,19 @@ class Strict(BaseModel):
 class MatchDocument(Strict):
     """Every key that is given must match; within a key one entry is enough."""
 
-    names: tuple[Host, ...] = ()
+    names: tuple[Host, ...] = Parts
     """Exact names."""
-    suffixes: tuple[Host, ...] = ()
+    suffixes: tuple[Suffix, ...] = Parts
     """A name and everything below it."""
-    patterns: tuple[Pattern, ...] = ()
+    patterns: tuple[Pattern, ...] = Parts
     """Names in which * stands for characters within one label."""
-    addresses: tuple[NetworkText, ...] = ()
+    addresses: tuple[NetworkText, ...] = Parts
     """Destination addresses or ranges, v4 or v6; on the DNS plane, addresses in answers."""
-    ports: tuple[Ports, ...] = ()
+    ports: tuple[Ports, ...] = Parts
     """Destination ports: 443 or 8000-8100."""
-    clients: tuple[NetworkText, ...] = ()
+    clients: tuple[NetworkText, ...] = Parts
     """Client addresses or ranges."""
-    protocols: tuple[Protocol, ...] = ()
+    protocols: tuple[Protocol, ...] = Parts
     """What the client's first bytes are."""
 
 
@@ -121,9 +166,7 @@ class RuleDocument(Strict):
     match: MatchDocument
     reason: str = ""
     """For people: why this rule is there. Appears in answers and records."""
-    refusal: Literal[Refusal.NXDOMAIN, Refusal.NODATA, Refusal.REFUSED] | SinkholeDocument = (
-        Refusal.NXDOMAIN
-    )
+    refusal: Literal["nxdomain", "nodata", "refused"] | SinkholeDocument = "nxdomain"
     """How the DNS plane answers a blocked name."""
 
 
@@ -156,7 +199,7 @@ class OnFailureDocument(Strict):
 class PackDocument(Strict):
     """A set of rules that policies include."""
 
-    version: Literal[1]
+    version: Version
     description: str = ""
     rules: tuple[RuleDocument, ...] = ()
 
@@ -164,7 +207,7 @@ class PackDocument(Strict):
 class PolicyDocument(Strict):
     """What is allowed; the same on every gateway."""
 
-    version: Literal[1]
+    version: Version
     mode: Mode = Mode.ENFORCE
     """monitor blocks nothing and records what enforce would have blocked."""
     default: Action

@@ -16,7 +16,7 @@ from enforcer.policy.document import (
     SinkholeDocument,
 )
 from enforcer.policy.model import ConnectUrl, Issuer, Match, Policy, Refusal, Rule, Source
-from enforcer.policy.source import Located, PolicyError, Problem
+from enforcer.policy.source import Located, PolicyError, Problem, render_path
 
 DEFAULT_POLICY = "default.yaml"
 
@@ -26,6 +26,12 @@ def builtin_policies() -> Path:
     package = Path(__file__).resolve().parent.parent
     installed = package / "policies"
     return installed if installed.is_dir() else package.parent / "policies"
+
+
+def builtin_packs() -> list[str]:
+    """The packs that ship, as a policy includes them."""
+    policies = builtin_policies()
+    return sorted(pack.relative_to(policies).as_posix() for pack in policies.glob("packs/*.yaml"))
 
 
 def load_policy(path: Path | None = None) -> Policy:
@@ -39,20 +45,19 @@ class _Loader:
     def __init__(self) -> None:
         self.files: list[str] = []
         self.digest = hashlib.sha256()
+        self.problems: list[Problem] = []
 
     def load(self, path: Path) -> Policy:
         located = self._open(path)
         document = located.validate(PolicyDocument)
         own = self._rules(located, document.rules, from_pack=False)
-        packs = [
-            rule
-            for index, name in enumerate(document.include)
-            for rule in self._pack(located, index, path.parent, name)
-        ]
+        packs = self._packs(located, document.include, path.parent)
         urls = tuple(
             self._connect_url(located, index, path.parent, url)
             for index, url in enumerate(document.connect_urls)
         )
+        if self.problems:
+            raise PolicyError(self.problems)
         return Policy(
             mode=document.mode,
             default=Rule(
@@ -71,16 +76,22 @@ class _Loader:
             source=located.source(),
         )
 
-    def _read(self, path: Path, source: Source, key: str) -> bytes:
+    def _read(self, path: Path, source: Source, key: str = "") -> bytes:
         try:
             content = path.read_bytes()
         except OSError as error:
             problem = f"{path} cannot be read: {error.strerror}"
             remedy = "correct the path, or the file's permissions"
-            raise PolicyError([Problem(source, key, problem, remedy)]) from None
-        self.files.append(str(path))
-        self.digest.update(len(content).to_bytes(8, "big") + content)
-        return content
+        except ValueError:
+            problem, remedy = (
+                f"{str(path)!r} is not a path",
+                "remove the character that no path has",
+            )
+        else:
+            self.files.append(str(path))
+            self.digest.update(len(content).to_bytes(8, "big") + content)
+            return content
+        raise PolicyError([Problem(source, key, problem, remedy)])
 
     def _open(self, path: Path, source: Source | None = None, key: str = "") -> Located:
         content = self._read(path, source or Source(str(path), 1), key)
@@ -88,17 +99,37 @@ class _Loader:
             text = content.decode()
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
-            problem = Problem(Source(str(path), line), "", str(error), "save the file as UTF-8")
-            raise PolicyError([problem]) from None
+            problem = f"this is not UTF-8 text, from byte {error.start} on"
+            remedy = "save the file as UTF-8"
+            raise PolicyError([Problem(Source(str(path), line), "", problem, remedy)]) from None
         return Located(str(path), text)
 
-    def _pack(self, located: Located, index: int, beside: Path, name: str) -> list[Rule]:
-        source = located.source(("include", index))
-        found = beside / name
-        if not found.is_file():
-            found = builtin_policies() / name
-        pack = self._open(found, source, f"include[{index}]")
-        return self._rules(pack, pack.validate(PackDocument).rules, from_pack=True)
+    def _packs(self, located: Located, include: tuple[str, ...], beside: Path) -> list[Rule]:
+        rules: list[Rule] = []
+        read: dict[Path, int] = {}
+        for index, name in enumerate(include):
+            place = ("include", index)
+            path = _find_pack(beside, name)
+            if path is None:
+                built_in = ", ".join(builtin_packs())
+                problem = f"there is no pack {name!r}, neither beside this file nor built in"
+                remedy = f"correct the path; built in are {built_in}"
+                self.problems.append(located.problem(place, problem, remedy))
+            elif path.resolve() in read:
+                problem = f"this pack is included already, as include[{read[path.resolve()]}]"
+                self.problems.append(located.problem(place, problem, "remove it"))
+            else:
+                read[path.resolve()] = index
+                rules += self._pack(path, located.source(place), render_path(place))
+        return rules
+
+    def _pack(self, path: Path, source: Source, key: str) -> list[Rule]:
+        try:
+            pack = self._open(path, source, key)
+            return self._rules(pack, pack.validate(PackDocument).rules, from_pack=True)
+        except PolicyError as error:
+            self.problems += error.problems
+            return []
 
     def _rules(
         self, located: Located, rules: tuple[RuleDocument, ...], *, from_pack: bool
@@ -122,21 +153,9 @@ class _Loader:
     def _connect_url(
         self, located: Located, index: int, beside: Path, url: ConnectUrlDocument
     ) -> ConnectUrl:
-        source = located.source(("connect_urls", index))
+        place = ("connect_urls", index)
         if isinstance(url.issuer, OwnRootsDocument):
-            pem = b"\n".join(
-                self._read(beside / name, source, f"connect_urls[{index}].issuer.roots")
-                for name in url.issuer.roots
-            )
-            _check_roots(
-                pem,
-                located.problem(
-                    ("connect_urls", index, "issuer", "roots"),
-                    "no certificate could be read from these files",
-                    "give PEM files that hold the trust anchors",
-                ),
-            )
-            issuer = Issuer("own", pem)
+            issuer = Issuer("own", self._roots(located, place, beside, url.issuer.roots))
         else:
             issuer = Issuer(url.issuer)
         return ConnectUrl(
@@ -145,21 +164,49 @@ class _Loader:
             issuer=issuer,
             region_hosts=url.region_hosts,
             addresses=url.addresses,
-            source=source,
+            source=located.source(place),
         )
 
+    def _roots(
+        self, located: Located, url: tuple[str | int, ...], beside: Path, names: tuple[str, ...]
+    ) -> bytes:
+        found = []
+        for index, name in enumerate(names):
+            place = (*url, "issuer", "roots", index)
+            try:
+                pem = self._read(beside / name, located.source(place), render_path(place))
+            except PolicyError as error:
+                self.problems += error.problems
+                continue
+            if not _has_certificate(pem):
+                problem = f"no certificate could be read from {beside / name}"
+                remedy = "give a PEM file that holds the trust anchors"
+                self.problems.append(located.problem(place, problem, remedy))
+            found.append(pem)
+        return b"\n".join(found)
 
-def _check_roots(pem: bytes, problem: Problem) -> None:
+
+def _find_pack(beside: Path, name: str) -> Path | None:
+    for path in (beside / name, builtin_policies() / name):
+        try:
+            if path.is_file():
+                return path
+        except (OSError, ValueError):  # a name that no file system takes
+            continue
+    return None
+
+
+def _has_certificate(pem: bytes) -> bool:
     from cryptography import x509  # noqa: PLC0415 only policies with roots of their own pay for it
 
     try:
-        x509.load_pem_x509_certificates(pem)
+        return bool(x509.load_pem_x509_certificates(pem))
     except ValueError:
-        raise PolicyError([problem]) from None
+        return False
 
 
 def _refusal(rule: RuleDocument) -> Refusal:
-    return Refusal.SINKHOLE if isinstance(rule.refusal, SinkholeDocument) else rule.refusal
+    return Refusal.SINKHOLE if isinstance(rule.refusal, SinkholeDocument) else Refusal(rule.refusal)
 
 
 def is_builtin(policy: Policy) -> bool:

@@ -24,31 +24,49 @@ def fold_wire(wire: bytes) -> bytes:
     return wire.translate(_FOLD)
 
 
-def parse_host(text: str) -> str:
+def parse_host(text: str, *, wildcard: bool = False) -> str:
     """Folded host name of letters, digits, hyphen and underscore; IDNA to A-labels.
 
-    Raises ValueError with a sentence that says what is wrong.
+    ``wildcard`` lets ``*`` stand in a label too. Raises ValueError with a sentence that
+    says what is wrong, and after a semicolon what would be right.
     """
     name = fold(text.strip())
-    if not name:
-        raise ValueError("the name is empty")
     if not name.isascii():
-        import idna  # noqa: PLC0415 only names outside ASCII pay for its tables
-
-        try:
-            name = idna.encode(name, uts46=True).decode()
-        except idna.IDNAError as error:
-            raise ValueError(f"{text!r} is not a valid internationalised name: {error}") from error
+        name = fold(_to_ascii(name, text))
+    if not name:
+        raise ValueError("the name is empty; write a host name")
+    known = _HOST_BYTES | frozenset(b"*") if wildcard else _HOST_BYTES
     for label in name.split("."):
         if not label:
-            raise ValueError(f"{text!r} has an empty label")
+            raise ValueError(f"{text!r} has an empty label; write one dot between labels")
         if len(label) > MAX_LABEL_BYTES:
-            raise ValueError(f"{text!r} has a label longer than {MAX_LABEL_BYTES} bytes")
-        if not set(label.encode()) <= _HOST_BYTES:
-            raise ValueError(f"{text!r} has a character that no host name has")
+            raise ValueError(
+                f"{text!r} has a label that is too long; "
+                f"a label has at most {MAX_LABEL_BYTES} bytes"
+            )
+        if not known.issuperset(label.encode()):
+            raise ValueError(
+                f"{text!r} has a character that no host name has; "
+                "use letters, digits, hyphens and dots"
+            )
     if len(name) + 2 > MAX_WIRE_BYTES:
-        raise ValueError(f"{text!r} is longer than {MAX_WIRE_BYTES} bytes")
+        raise ValueError(f"{text!r} is too long; a name has at most {MAX_WIRE_BYTES - 2} bytes")
     return name
+
+
+def _to_ascii(name: str, text: str) -> str:
+    """A-labels for the labels that need them (UTS 46), the others as they are."""
+    import idna  # noqa: PLC0415 only names outside ASCII pay for its tables
+
+    try:
+        mapped = idna.uts46_remap(name, std3_rules=False)
+        return ".".join(
+            label if label.isascii() else idna.alabel(label).decode() for label in mapped.split(".")
+        )
+    except idna.IDNAError as error:
+        raise ValueError(
+            f"{text!r} is not a valid internationalised name: {error}; correct the name"
+        ) from error
 
 
 def to_wire(name: str) -> bytes:

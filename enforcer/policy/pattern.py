@@ -5,7 +5,6 @@ none; ``connect.*-ngrok-agent.com`` matches part of a label.
 """
 
 import re
-from functools import cache
 
 from enforcer.policy.names import parse_host
 
@@ -13,9 +12,8 @@ from enforcer.policy.names import parse_host
 def parse_pattern(text: str) -> str:
     """Folded pattern; raises ValueError when it is not one."""
     if "*" not in text:
-        raise ValueError(f"{text!r} has no *: list it under names or suffixes")
-    parse_host(text.replace("*", "x"))
-    return text.lower().removesuffix(".")
+        raise ValueError(f"{text!r} has no *; list it under names or suffixes")
+    return re.sub(r"\*+", "*", parse_host(text, wildcard=True))
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
@@ -25,7 +23,12 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def _label(label: str) -> str:
-    return "[^.]*".join(re.escape(part) for part in label.split("*"))
+    # The first place where a middle part fits is as good as any other, so the groups are
+    # atomic, and no name makes the expression try them all again.
+    if "*" not in label:
+        return re.escape(label)
+    first, *middle, last = map(re.escape, label.split("*"))
+    return first + "".join(f"(?>[^.]*?{part})" for part in middle) + "[^.]*" + last
 
 
 def literal_labels(pattern: str) -> int:
@@ -33,19 +36,34 @@ def literal_labels(pattern: str) -> int:
     return sum("*" not in label for label in pattern.split("."))
 
 
+def literal_tail(pattern: str) -> str:
+    """The labels after the last one that has a ``*``: the suffix of every name that matches."""
+    _, _, tail = pattern.rpartition("*")
+    return tail.partition(".")[2]
+
+
 def overlap(left: str, right: str) -> bool:
     """Whether some name matches both."""
     left_labels, right_labels = left.split("."), right.split(".")
     return len(left_labels) == len(right_labels) and all(
-        map(_labels_overlap, left_labels, right_labels)
+        map(_labels_overlap, reversed(left_labels), reversed(right_labels))
     )
 
 
-@cache
 def _labels_overlap(left: str, right: str) -> bool:
-    if not left or not right:
-        return not (left or right).strip("*")
-    if left[0] == "*" or right[0] == "*":
-        # A star ends here, or takes one more character of the other side.
-        return _labels_overlap(left[1:], right) or _labels_overlap(left, right[1:])
-    return left[0] == right[0] and _labels_overlap(left[1:], right[1:])
+    """Whether some text fits both globs."""
+    if "*" not in left and "*" not in right:
+        return left == right
+    # fits[j]: some text fits both what was read of left and the first j characters of right.
+    fits = [True]
+    for other in right:
+        fits.append(fits[-1] and other == "*")
+    for char in left:
+        above, fits = fits, [fits[0] and char == "*"]
+        for j, other in enumerate(right):
+            if "*" in (char, other):
+                # The star ends here, or takes one more character of the other side.
+                fits.append(above[j + 1] or fits[j])
+            else:
+                fits.append(above[j] and char == other)
+    return fits[-1]

@@ -3,19 +3,21 @@
 Text in, values out: callers read the file. Used for policies and for settings.
 """
 
-import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from enforcer.policy.faults import Path, explain_faults
 from enforcer.policy.model import Source
 
-# Deeper than any file of ours; a recursive alias would never end.
+# Deeper than any file of ours.
 MAX_DEPTH = 32
+# A node takes at least a character; what is far beyond that are aliases of aliases.
+_NODES_PER_CHAR = 8
+_KEY_TAGS = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"})
 
-Path = tuple[str | int, ...]
 Document = TypeVar("Document", bound=BaseModel)
 
 
@@ -62,61 +64,8 @@ class Located:
         try:
             return model.model_validate(self.value)
         except ValidationError as error:
-            raise PolicyError(self._explain(model, error)) from None
-
-    def _read(self, text: str) -> Any:
-        loader = yaml.CSafeLoader(text)
-        try:
-            node = loader.get_single_node()
-            if node is None:
-                return {}
-            problems = list(self._walk(node, ()))
-            if problems:
-                raise PolicyError(problems)
-            return loader.construct_document(node)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            line = mark.line + 1 if mark else 1
-            message = error.problem or "not YAML"
-            raise PolicyError(
-                [Problem(Source(self.file, line), "", message, "see the YAML syntax of this line")]
-            ) from None
-        except (yaml.YAMLError, ValueError) as error:
-            raise PolicyError(
-                [Problem(Source(self.file, 1), "", str(error), "write the file as UTF-8 YAML")]
-            ) from None
-        finally:
-            loader.dispose()
-
-    def _walk(self, node: yaml.Node, path: Path) -> Iterator[Problem]:
-        self._lines.setdefault(path, node.start_mark.line + 1)
-        if len(path) > MAX_DEPTH:
-            yield self.problem(path[:3], "nested too deep", "remove the recursive alias")
-        elif isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                below = (*path, str(key.value))
-                if below in self._lines:
-                    yield Problem(
-                        Source(self.file, key.start_mark.line + 1),
-                        render_path(below),
-                        f"this key stands already on line {self._lines[below]}",
-                        "keep one of the two",
-                    )
-                self._lines[below] = key.start_mark.line + 1
-                yield from self._walk(value, below)
-        elif isinstance(node, yaml.SequenceNode):
-            for index, value in enumerate(node.value):
-                yield from self._walk(value, (*path, index))
-
-    def _explain(self, model: type[BaseModel], error: ValidationError) -> Iterator[Problem]:
-        seen = set()
-        for fault in error.errors(include_url=False):
-            path = self._known(tuple(fault["loc"]))
-            problem, remedy = _say(model, fault)
-            where = path if fault["type"] != "missing" else (*path, fault["loc"][-1])
-            if (where, problem) not in seen:
-                seen.add((where, problem))
-                yield Problem(self.source(path), render_path(where), problem, remedy)
+            faults = explain_faults(model, error.errors(include_url=False), self._known)
+            raise PolicyError([self.problem(*fault) for fault in faults]) from None
 
     def _known(self, path: Path) -> Path:
         # pydantic adds union tags to the path; the file does not have them.
@@ -126,6 +75,109 @@ class Located:
                 known = (*known, part)
         return known
 
+    def _read(self, text: str) -> Any:
+        loader = None
+        try:
+            loader = yaml.CSafeLoader(text)
+            node = loader.get_single_node()
+            if node is None:
+                return {}
+            problems = list(_Walk(self, self._lines, loader, text).walk(node))
+            if problems:
+                raise PolicyError(problems)
+            return loader.construct_document(node)
+        except yaml.MarkedYAMLError as error:
+            raise PolicyError([self._syntax(error)]) from None
+        except yaml.reader.ReaderError as error:
+            line = text.encode()[: error.position].count(b"\n") + 1
+            problem = f"there is a character that YAML does not allow, #x{error.character:02x}"
+            remedy = "remove it, and save the file as UTF-8 text"
+            raise PolicyError([Problem(Source(self.file, line), "", problem, remedy)]) from None
+        finally:
+            if loader:
+                loader.dispose()
+
+    def _syntax(self, error: yaml.MarkedYAMLError) -> Problem:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        problem = error.problem or "this is not YAML"
+        if error.context and error.context_mark:
+            problem = f"{error.context} from line {error.context_mark.line + 1}, {problem}"
+        return Problem(
+            Source(self.file, line), "", problem, "correct the YAML on this line or just above it"
+        )
+
+
+class _Walk:
+    """One pass over the nodes: notes the lines, and finds what YAML accepts and we do not."""
+
+    def __init__(
+        self, located: Located, lines: dict[Path, int], loader: yaml.CSafeLoader, text: str
+    ) -> None:
+        self._located = located
+        self._lines = lines
+        self._loader = loader
+        self._left = _NODES_PER_CHAR * len(text)
+        self._above: set[int] = set()
+
+    def walk(self, node: yaml.Node, path: Path = ()) -> Iterator[Problem]:
+        self._lines.setdefault(path, node.start_mark.line + 1)
+        self._left -= 1
+        if id(node) in self._above:
+            yield self._problem(path, "this alias stands inside what it stands for", "remove it")
+        elif len(path) > MAX_DEPTH:
+            yield self._problem(path[:3], f"nested deeper than {MAX_DEPTH} levels", "write it flat")
+        elif self._left == 0:
+            yield self._problem(path[:3], "its aliases make the file too large", "write them out")
+        elif self._left < 0:
+            return
+        elif isinstance(node, yaml.ScalarNode):
+            yield from self._scalar(node, path)
+        else:
+            self._above.add(id(node))
+            yield from self._below(node, path)
+            self._above.discard(id(node))
+
+    def _below(self, node: yaml.Node, path: Path) -> Iterator[Problem]:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                yield from self._entry(key, value, path)
+        else:
+            for index, value in enumerate(node.value):
+                yield from self.walk(value, (*path, index))
+
+    def _entry(self, key: yaml.Node, value: yaml.Node, path: Path) -> Iterator[Problem]:
+        below = (*path, str(key.value))
+        line = key.start_mark.line + 1
+        where = Source(self._located.file, line)
+        if key.tag not in _KEY_TAGS:
+            shown = f" {key.value}" if isinstance(key, yaml.ScalarNode) else ""
+            problem = f"YAML does not read the key{shown} as text"
+            yield Problem(where, render_path(path), problem, "write a word, or put it in quotes")
+            return
+        if below in self._lines:
+            problem = f"this key stands already on line {self._lines[below]}"
+            yield Problem(where, render_path(below), problem, "keep one of the two")
+        self._lines[below] = line
+        yield from self.walk(value, below)
+
+    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Iterator[Problem]:
+        plain = not node.style
+        resolve: Any = self._loader.resolve
+        implied = resolve(yaml.ScalarNode, node.value, (plain, not plain))
+        if node.tag != implied:
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            yield self._problem(path, f"the tag {tag} is not used here", "remove it")
+            return
+        try:
+            self._loader.construct_object(node)
+        except ValueError:
+            problem = f"YAML takes {node.value!r} for a date or a number, and it is none"
+            yield self._problem(path, problem, "put it in quotes")
+
+    def _problem(self, path: Path, problem: str, remedy: str) -> Problem:
+        return self._located.problem(path, problem, remedy)
+
 
 def render_path(path: Path) -> str:
     """``rules[2].match.names`` for ``("rules", 2, "match", "names")``."""
@@ -133,54 +185,3 @@ def render_path(path: Path) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
-
-
-def _say(model: type[BaseModel], fault: Any) -> tuple[str, str]:
-    """Problem and remedy in words, for one of pydantic's faults."""
-    given = repr(fault["input"])
-    match fault["type"]:
-        case "extra_forbidden":
-            return "unknown key", _suggest(str(fault["loc"][-1]), _keys(model, fault["loc"][:-1]))
-        case "missing":
-            return "this key is missing", "add it"
-        case "enum" | "literal_error":
-            return f"{given} is not known here", f"write {fault['ctx']['expected']}"
-        case "value_error":
-            problem, _, remedy = str(fault["ctx"]["error"]).partition("; ")
-            return problem, remedy or "correct it"
-        case "tuple_type" | "list_type":
-            return f"{given} is not a list", f"write [{fault['input']}]"
-        case "bool_type" | "string_type" if isinstance(fault["input"], bool):
-            return f"YAML reads this as {given}", "put it in quotes"
-        case _:
-            message = str(fault["msg"])
-            return f"{given}: {message[0].lower()}{message[1:]}", "correct it"
-
-
-def _keys(model: type[BaseModel], path: Path) -> list[str]:
-    """The keys that the model has at ``path``; union tags and indices are stepped over."""
-    current: type[BaseModel] | None = model
-    for part in path:
-        if current is not None and isinstance(part, str) and part in _by_alias(current):
-            current = _model_in(current.model_fields[_by_alias(current)[part]].annotation)
-    return sorted(_by_alias(current)) if current else []
-
-
-def _by_alias(model: type[BaseModel]) -> dict[str, str]:
-    return {field.alias or name: name for name, field in model.model_fields.items()}
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        if found := _model_in(argument):
-            return found
-    return None
-
-
-def _suggest(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"the keys here are {', '.join(known)}" if known else "remove it"
