@@ -1,62 +1,122 @@
-"""Every metric, declared once: plain integers in memory, published at scrape.
+"""Every metric, declared once: plain numbers in memory, published at scrape.
 
-Names follow Prometheus' conventions. Labels come from closed sets only: never a
-client, never a queried name. Planes get the Metrics object and add to it.
+Names follow https://prometheus.io/docs/practices/naming/. A label's values are a closed
+set that stands here, so that every series is there from the first scrape, and none can
+carry a client or a name. Planes get the Metrics object and add to it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 
+from prometheus_client import PlatformCollector, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    InfoMetricFamily,
     Metric,
 )
-from prometheus_client.registry import Collector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from enforcer.policy.model import Action, CertificateCheck, Plane
+
+# What a value counts as that its label does not know: bounded, and never lost.
+OTHER = "other"
+
+
+class Cell:
+    """One number. Hot paths keep the cell instead of its labels: ``cell.value += 1``."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: float = 0) -> None:
+        self.value = value
 
 
 class Series:
-    """One metric: a number for each combination of label values."""
+    """One metric: a cell for each combination of label values."""
 
     __slots__ = ("cells", "help", "labels", "name")
 
-    def __init__(self, name: str, text: str, *labels: str) -> None:
+    def __init__(self, name: str, text: str, **labels: Iterable[str]) -> None:
         self.name = name
         self.help = text
-        self.labels = labels
-        self.cells: dict[tuple[str, ...], float] = {} if labels else {(): 0}
+        self.labels = {label: tuple(values) for label, values in labels.items()}
+        self.cells: dict[tuple[str, ...], Cell] = {
+            values: Cell() for values in product(*self.labels.values())
+        }
+
+    def cell(self, *values: str) -> Cell:
+        """The cell of these label values, in the order of ``labels``."""
+        return self.cells.get(values) or self._other(values)
 
     def add(self, *values: str, by: float = 1) -> None:
-        self.cells[values] = self.cells.get(values, 0) + by
+        cell = self.cells.get(values)
+        if cell is None:
+            cell = self._other(values)
+        cell.value += by
 
     def set(self, value: float, *values: str) -> None:
-        self.cells[values] = value
+        self.cell(*values).value = value
+
+    def family(self) -> Metric:
+        kind = CounterMetricFamily if self.name.endswith("_total") else GaugeMetricFamily
+        family = kind(self.name, self.help, labels=tuple(self.labels))
+        for values, cell in self.cells.copy().items():
+            family.add_metric(values, cell.value)
+        return family
+
+    def _other(self, values: tuple[str, ...]) -> Cell:
+        known = tuple(
+            value if value in allowed else OTHER
+            for value, allowed in zip(values, self.labels.values(), strict=True)
+        )
+        return self.cells.setdefault(known, Cell())
+
+
+class Info(Series):
+    """What is in force, as labels of a single series whose value is 1."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str, text: str, *labels: str) -> None:
+        super().__init__(name, text, **dict.fromkeys(labels, ()))
+
+    def set(self, value: float, *values: str) -> None:
+        self.cells = {values: Cell(value)}
+
+    def family(self) -> Metric:
+        family = InfoMetricFamily(self.name.removesuffix("_info"), self.help)
+        for values in self.cells:
+            family.add_metric((), dict(zip(self.labels, values, strict=True)))
+        return family
 
 
 class Metrics(Collector):
-    """All of them. An attribute is a metric; its suffix says counter or gauge."""
+    """All of them: an attribute is a metric. Counters end in ``_total``."""
 
     def __init__(self) -> None:
         self.dns_queries = Series(
             "enforcer_dns_queries_total",
             "DNS queries answered, by what the policy said and by transport.",
-            "action",
-            "transport",
+            action=Action,
+            transport=("udp", "tcp"),
         )
         self.dns_discarded = Series(
             "enforcer_dns_discarded_total",
             "DNS packets that were not answered or answered with an error, by reason.",
-            "reason",
+            reason=("malformed", "not_a_query", "unsupported", "upstream_failed", "overloaded"),
         )
         self.dns_upstream_queries = Series(
             "enforcer_dns_upstream_queries_total",
             "Queries sent to upstream resolvers, by how they ended.",
-            "result",
+            result=("answered", "timeout", "malformed", "unreachable"),
         )
         self.tls_connections = Series(
             "enforcer_tls_connections_total",
             "Connections through the gate, by what the policy said and by entrance.",
-            "action",
-            "entrance",
+            action=Action,
+            entrance=(plane for plane in Plane if plane is not Plane.DNS),
         )
         self.tls_open_connections = Series(
             "enforcer_tls_open_connections", "Connections that the gate holds now."
@@ -64,20 +124,32 @@ class Metrics(Collector):
         self.tls_discarded = Series(
             "enforcer_tls_discarded_total",
             "Connections closed before the policy could be asked, or whose destination failed.",
-            "reason",
+            reason=(
+                "client_gone",
+                "client_silent",
+                "internal_error",
+                "malformed_request",
+                "not_redirected",
+                "socks_authentication",
+                "too_many_connections",
+                "upstream_timeout",
+                "upstream_unreachable",
+            ),
         )
         self.spliced_bytes = Series(
             "enforcer_spliced_bytes_total",
             "Bytes passed between clients and destinations.",
-            "direction",
+            direction=("to_upstream", "to_client"),
         )
         self.connect_url_probes = Series(
             "enforcer_connect_url_probes_total",
             "Checks of the certificate presented at a Connect URL, by outcome.",
-            "result",
+            result=CertificateCheck,
         )
         self.policy_reloads = Series(
-            "enforcer_policy_reloads_total", "Policy reloads, by result.", "result"
+            "enforcer_policy_reloads_total",
+            "Policy reloads, by result.",
+            result=("succeeded", "failed"),
         )
         self.policy_last_reload_successful = Series(
             "enforcer_policy_last_reload_successful",
@@ -87,7 +159,7 @@ class Metrics(Collector):
             "enforcer_policy_loaded_timestamp_seconds",
             "When the policy in force was loaded, in seconds since the epoch.",
         )
-        self.policy_info = Series(
+        self.policy_info = Info(
             "enforcer_policy_info", "The policy in force: always 1.", "digest", "mode"
         )
         self.audit_events = Series(
@@ -97,26 +169,30 @@ class Metrics(Collector):
             "enforcer_audit_events_stored_total",
             "Events in the store, folded ones counted one by one.",
         )
+        self.audit_events_coarsened = Series(
+            "enforcer_audit_events_coarsened_total",
+            "Events recorded without destination or client: too many different ones at once.",
+        )
         self.audit_write_errors = Series(
             "enforcer_audit_write_errors_total",
             "Failed writes to the store; their events are kept and tried again.",
         )
-        self.audit_events_coarsened = Series(
-            "enforcer_audit_events_coarsened_total",
-            "Events recorded without name or client, since too many different ones came at once.",
+        self.audit_log_errors = Series(
+            "enforcer_audit_log_errors_total", "Events that could not be written to the log."
         )
-        self.build_info = Series("enforcer_build_info", "The running version: always 1.", "version")
+        self.build_info = Info("enforcer_build_info", "The running version: always 1.", "version")
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
 
     def series(self) -> Iterator[Series]:
         return (value for value in vars(self).values() if isinstance(value, Series))
 
     def collect(self) -> Iterator[Metric]:
-        for series in self.series():
-            family: CounterMetricFamily | GaugeMetricFamily
-            if series.name.endswith("_total"):
-                family = CounterMetricFamily(series.name, series.help, labels=series.labels)
-            else:
-                family = GaugeMetricFamily(series.name, series.help, labels=series.labels)
-            for values, number in list(series.cells.items()):
-                family.add_metric(values, number)
-            yield family
+        return (series.family() for series in self.series())
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """All metrics and their content type, in the format that the Accept header asks for."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type

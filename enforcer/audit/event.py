@@ -1,19 +1,22 @@
 """AuditEvent: the fields of a record, and the key by which equal ones are folded."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
+from enforcer.audit.text import printable, well_formed
 from enforcer.policy.model import Request, Verdict
 
 
 class AuditEvent(NamedTuple):
-    """One thing that happened, or ``occurrences`` equal ones since ``time_s``.
+    """One thing that happened, or ``occurrences`` equal ones from ``time_s`` to ``last_time_s``.
 
     Times are seconds since the epoch. Names and addresses are text; an empty text
     means that there was none.
     """
 
     time_s: float
+    last_time_s: float
     plane: str
     client: str
     name: str
@@ -26,20 +29,11 @@ class AuditEvent(NamedTuple):
     source: str
     policy: str
     occurrences: int = 1
-    last_time_s: float = 0.0
 
     @property
     def folding_key(self) -> tuple[object, ...]:
         """Everything but when and how often."""
-        return self[1:12]
-
-    def fold(self, other: "AuditEvent") -> "AuditEvent":
-        """The one record of both."""
-        return self._replace(
-            time_s=min(self.time_s, other.time_s),
-            occurrences=self.occurrences + other.occurrences,
-            last_time_s=max(self.last_time_s, other.last_time_s),
-        )
+        return self[2:13]
 
 
 Record = Callable[[AuditEvent], None]
@@ -49,6 +43,7 @@ def audit_event(request: Request, verdict: Verdict, digest: str) -> AuditEvent:
     """The record of a verdict, at the request's own time."""
     return AuditEvent(
         time_s=request.time_s,
+        last_time_s=request.time_s,
         plane=request.plane.value,
         client=str(request.client) if request.client else "",
         name=request.name,
@@ -60,5 +55,39 @@ def audit_event(request: Request, verdict: Verdict, digest: str) -> AuditEvent:
         mode=verdict.mode.value,
         source=str(verdict.source),
         policy=digest,
-        last_time_s=request.time_s,
     )
+
+
+def event_fields(event: AuditEvent) -> dict[str, Any]:
+    """The event as programs see it, in the log and in ``enforcer audit --json``."""
+    return {
+        "time": render_time(event.time_s),
+        "plane": event.plane,
+        "client": well_formed(event.client),
+        "name": well_formed(event.name),
+        "address": well_formed(event.address),
+        "port": event.port,
+        "action": event.action,
+        "rule": well_formed(event.rule),
+        "reason": well_formed(event.reason),
+        "mode": event.mode,
+        "source": well_formed(event.source),
+        "policy": event.policy,
+        "count": event.occurrences,
+        "last_time": render_time(event.last_time_s),
+    }
+
+
+def render_time(time_s: float) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def render_destination(name: str, address: str, port: int | None) -> str:
+    """``name (address) port 443`` for a person, as much of it as is known."""
+    parts = [printable(name)] if name else []
+    if address:
+        parts.append(f"({printable(address)})" if name else printable(address))
+    if port is not None:
+        parts.append(f"port {port}")
+    return " ".join(parts)

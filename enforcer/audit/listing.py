@@ -1,0 +1,58 @@
+"""What ``enforcer audit`` lists: the words of a command line, as a question to the store."""
+
+import re
+from datetime import datetime
+from pathlib import Path
+
+from enforcer.audit.event import AuditEvent
+from enforcer.audit.query import Filter, query
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_AGO = re.compile(r"([0-9]{1,9})([smhdw])")
+
+
+def list_events(
+    path: Path,
+    *,
+    now_s: float,
+    since: str | None = None,
+    client: str | None = None,
+    name: str | None = None,
+    action: str | None = None,
+    plane: str | None = None,
+    rule: str | None = None,
+    limit: int | None = None,
+) -> list[AuditEvent]:
+    """The events, newest last.
+
+    Raises ValueError for words that mean nothing, AuditStoreError for a store that
+    cannot be read.
+    """
+    wanted = Filter(
+        since_s=parse_since(since, now_s) if since else None,
+        client=client or "",
+        name=name or "",
+        action=action or "",
+        plane=plane or "",
+        rule=rule or "",
+        limit=limit,
+    )
+    return list(query(path, wanted))
+
+
+def parse_since(text: str, now_s: float) -> float:
+    """Seconds since the epoch of ``1h``, ``30m``, ``7d`` ago, or of an RFC 3339 time.
+
+    Raises ValueError with a sentence.
+    """
+    if ago := _AGO.fullmatch(text.strip().lower()):
+        return now_s - int(ago[1]) * _UNITS_S[ago[2]]
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a time; write 30m, 1h or 7d, or a time such as 2026-11-24T10:00:00Z"
+        ) from None
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} does not say its zone; write {time.isoformat()}Z for UTC")
+    return time.timestamp()
