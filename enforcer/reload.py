@@ -97,7 +97,7 @@ class PolicyReloader:
     async def _watch(self) -> None:
         """Ask for a reload when a file changes; the set of files changes with the policy."""
         while not self._stopped.is_set():
-            files = frozenset(Path(file).resolve() for file in self._holder.current.policy.files)
+            files = _resolved(self._holder.current.policy.files)
             try:
                 await self._watch_files(files)
             except OSError as error:
@@ -121,9 +121,9 @@ class PolicyReloader:
             recursive=False,
         ):
             self.ask()
-            if not _same_files(files, self._holder.current.policy.files):
+            if files != _resolved(self._holder.current.policy.files):
                 return
 
 
-def _same_files(files: frozenset[Path], names: Iterable[str]) -> bool:
-    return files == frozenset(Path(name).resolve() for name in names)
+def _resolved(names: Iterable[str]) -> frozenset[Path]:
+    return frozenset(Path(name).resolve() for name in names)

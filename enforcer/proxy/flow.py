@@ -19,7 +19,7 @@ from enforcer.policy.model import Action, Address, Plane, Request, Verdict
 from enforcer.policy.model import Protocol as Spoken
 from enforcer.proxy import entrances
 from enforcer.proxy.client import ClientProtocol
-from enforcer.proxy.entrances import ConnectHead, Destination, PlainHttp, ProxyError
+from enforcer.proxy.entrances import Destination, PlainHttp, ProxyError
 from enforcer.proxy.verifier import Verifier
 from enforcer.settings import TlsSettings
 from enforcer.tls.clienthello import ClientHello, Malformed, parse_client_hello

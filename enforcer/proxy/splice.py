@@ -27,7 +27,7 @@ class Half(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Pass the half-close on; the transport stays open for the other direction."""
         self._saw_eof = True
-        if self.peer._saw_eof:  # noqa: SLF001 the two halves are one splice
+        if self.peer._saw_eof:
             self.peer.transport.close()
             return False
         if self.peer.transport.can_write_eof():

@@ -1,0 +1,79 @@
+"""What `enforcer check` does: each file judged as what it is, settings, policy or pack."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from enforcer.policy.admit import admit_policy
+from enforcer.policy.document import PackDocument, render_json_schema
+from enforcer.policy.model import Source
+from enforcer.policy.source import Located, PolicyError, Problem
+
+_POLICY_KEYS = {"mode", "default", "include", "connect_urls", "on_failure"}
+
+
+class Checked(NamedTuple):
+    """A file that may be used."""
+
+    summary: str
+    warnings: tuple[Problem, ...]
+
+
+def check_file(path: Path | None) -> Checked:
+    """Raises PolicyError for a file that must not be used. None is the embedded default."""
+    if path is None:
+        return _check_policy(None)
+    keys = _top_level_keys(path)
+    if "version" not in keys:
+        return _check_settings(path)
+    if keys & _POLICY_KEYS:
+        return _check_policy(path)
+    pack = _read(path).validate(PackDocument)
+    return Checked(f"{path}: a pack of {len(pack.rules)} rules", ())
+
+
+def render_schema(kind: str) -> dict[str, Any]:
+    """The JSON Schema of one kind of file. Raises PolicyError for an unknown kind."""
+    from enforcer.settings import render_settings_schema
+
+    schemas = {
+        "policy": render_json_schema,
+        "pack": PackDocument.model_json_schema,
+        "settings": render_settings_schema,
+    }
+    if kind not in schemas:
+        raise PolicyError(
+            [Problem(Source("--schema", 1), kind, "no such kind", f"write {' or '.join(schemas)}")]
+        )
+    return schemas[kind]()
+
+
+def _check_policy(path: Path | None) -> Checked:
+    compiled = admit_policy(path)
+    policy = compiled.policy
+    summary = (
+        f"{policy.source.file}: {policy.mode.value} mode, {len(policy.rules)} rules, "
+        f"Connect URL {compiled.hint or 'none'}, digest {policy.digest}"
+    )
+    return Checked(summary, compiled.warnings)
+
+
+def _check_settings(path: Path) -> Checked:
+    from enforcer.settings import load_settings
+
+    settings = load_settings(path)
+    policy = _check_policy(settings.policy)
+    return Checked(f"{path}: settings\n{policy.summary}", policy.warnings)
+
+
+def _top_level_keys(path: Path) -> set[str]:
+    value = _read(path).value
+    return set(value) if isinstance(value, dict) else set()
+
+
+def _read(path: Path) -> Located:
+    try:
+        return Located(str(path), path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(
+            [Problem(Source(str(path), 1), "", f"cannot be read: {error}", "correct the path")]
+        ) from None
