@@ -194,5 +194,10 @@ class Metrics(Collector):
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """All metrics and their content type, in the format that the Accept header asks for."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        try:
+            encode, content_type = choose_encoder(accept)
+            return encode(self._registry), content_type
+        except (TypeError, ValueError):
+            # The library trips over a version in the header that is not a number.
+            encode, content_type = choose_encoder("")
+            return encode(self._registry), content_type
