@@ -105,7 +105,7 @@ class Metrics(Collector):
         self.dns_discarded = Series(
             "enforcer_dns_discarded_total",
             "DNS packets that were not answered or answered with an error, by reason.",
-            reason=("malformed", "not_a_query", "unsupported", "upstream_failed", "overloaded"),
+            reason=("malformed", "unsupported", "upstream_failed", "overloaded", "internal_error"),
         )
         self.dns_upstream_queries = Series(
             "enforcer_dns_upstream_queries_total",

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import enforcer
 from enforcer.admin.app import build_app
@@ -73,7 +73,7 @@ class Service:
         forwarder = Forwarder(
             self.upstreams, timeout_s=settings.dns.timeout_ms / 1000, metrics=self.metrics
         )
-        resolve = Resolver(responder, forwarder, clock).resolve
+        resolve = Resolver(self.policy, forwarder, clock).resolve
         self._dns = DnsServer(responder, forwarder, self.metrics, clock)
         addon = AddonServices(
             self.policy, record, self.metrics, verifier, resolve, intercept=False, clock=clock
@@ -116,7 +116,7 @@ class Service:
         self,
         plane: str,
         endpoints: tuple[Endpoint, ...],
-        bind: Callable[[Endpoint], "asyncio.Future[Endpoint]"],
+        bind: Callable[[Endpoint], Awaitable[Endpoint]],
     ) -> None:
         bound = []
         for endpoint in endpoints:

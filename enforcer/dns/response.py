@@ -1,0 +1,169 @@
+"""Answers built from bytes: blocked, failed, passed on, truncated.
+
+Each carries the client's own question, in the client's own letters, and an OPT where
+the client sent one. An Extended DNS Error (RFC 8914) says why, for people.
+"""
+
+import struct
+from enum import IntEnum
+from ipaddress import IPv4Address
+from typing import Final
+
+from enforcer.dns.answer import Answer
+from enforcer.dns.wire import (
+    AAAA,
+    ANY,
+    CD,
+    EDNS_DO,
+    HEADER,
+    IN,
+    OPCODE,
+    OPT,
+    QR,
+    RA,
+    RD,
+    TC,
+    A,
+    Query,
+)
+from enforcer.policy.model import Address, Refusal
+
+# How soon a name that was unblocked is looked up again. BIND's max-policy-ttl, too.
+BLOCKED_TTL_S: Final = 5
+# What is sent over UDP at most, whatever the client takes: no fragments (DNS flag day 2020).
+MAX_UDP_BYTES: Final = 1232
+MIN_UDP_BYTES: Final = 512  # RFC 1035 2.3.4
+# Room for a rule, its reason and the Connect URL to use; far within MAX_UDP_BYTES.
+MAX_TEXT_BYTES: Final = 300
+_NXDOMAIN, _REFUSED = 3, 5
+_BAD_VERSION: Final = 16
+_SOA: Final = 6
+_EDE_OPTION: Final = 15  # RFC 8914 2
+_OPT_HEAD: Final = struct.Struct("!BHHIH")
+_RECORD_HEAD: Final = struct.Struct("!HHHIH")
+_QUESTION_POINTER: Final = 0xC000 | HEADER.size
+# Who says so: MNAME enforcer.invalid, RNAME hostmaster.enforcer.invalid (RFC 2606 2),
+# serial, refresh, retry, expire, minimum.
+_SOA_DATA: Final = (
+    b"\x08enforcer\x07invalid\0"
+    b"\x0ahostmaster\x08enforcer\x07invalid\0"
+    + struct.pack("!5I", 1, 3600, 600, 86400, BLOCKED_TTL_S)
+)
+
+
+class Ede(IntEnum):
+    """Info codes of RFC 8914 4 that we send."""
+
+    NOT_READY = 14
+    BLOCKED = 15  # by a policy of the operator of this server
+    NO_REACHABLE_AUTHORITY = 22
+    INVALID_DATA = 24
+
+
+def build_blocked(
+    query: Query, refusal: Refusal, sinkhole: tuple[Address, ...], text: str
+) -> bytes:
+    """The answer for a blocked name. Negative ones have a SOA, to be cached by (RFC 2308 5)."""
+    opt = _build_opt(query, Ede.BLOCKED, text)
+    match refusal:
+        case Refusal.REFUSED:
+            return _build(query, _REFUSED, opt=opt)
+        case Refusal.SINKHOLE:
+            records = [
+                _build_address(address)
+                for address in sinkhole
+                if query.qtype in (_address_type(address), ANY)
+            ]
+            if records:
+                return _build(query, 0, records, opt=opt)
+            return _build(query, 0, authority=_build_soa(query), opt=opt)
+        case Refusal.NODATA:
+            return _build(query, 0, authority=_build_soa(query), opt=opt)
+        case Refusal.NXDOMAIN:
+            return _build(query, _NXDOMAIN, authority=_build_soa(query), opt=opt)
+
+
+def build_failure(query: Query, ede: Ede, text: str) -> bytes:
+    """SERVFAIL."""
+    return _build(query, 2, opt=_build_opt(query, ede, text))
+
+
+def build_bad_version(query: Query) -> bytes:
+    """BADVERS: this speaks EDNS version 0 (RFC 6891 6.1.3)."""
+    extended = (_BAD_VERSION >> 4) << 24
+    opt = _OPT_HEAD.pack(0, OPT, MAX_UDP_BYTES, extended, 0)
+    return _build(query, _BAD_VERSION & 0xF, opt=opt)
+
+
+def build_header_only(ident: int, flags: int, rcode: int) -> bytes:
+    """An error for a query whose question could not be used."""
+    kept = flags & (OPCODE | RD)
+    return HEADER.pack(ident, QR | kept | rcode, 0, 0, 0, 0)
+
+
+def pass_on(query: Query, reply: bytes, answer: Answer) -> bytes:
+    """An upstream's reply under the client's id; OPT speaks for us, hop by hop (RFC 6891 6.1)."""
+    passed = bytearray(reply)
+    passed[:2] = query.id.to_bytes(2, "big")
+    if answer.opt_at is not None:
+        struct.pack_into("!H", passed, answer.opt_at + 3, MAX_UDP_BYTES)
+    elif query.edns is not None:
+        additionals = int.from_bytes(passed[10:12], "big") + 1
+        passed[10:12] = additionals.to_bytes(2, "big")
+        passed += _build_opt(query)
+    return bytes(passed)
+
+
+def fit_udp(query: Query, response: bytes) -> bytes:
+    """The response, or where it is too large for the client one that says: ask over TCP."""
+    room = MIN_UDP_BYTES if query.edns is None else query.edns.size_bytes
+    if len(response) <= max(MIN_UDP_BYTES, min(room, MAX_UDP_BYTES)):
+        return response
+    flags = int.from_bytes(response[2:4], "big") | TC
+    opt = _build_opt(query)
+    header = HEADER.pack(query.id, flags, 1, 0, 0, 1 if opt else 0)
+    return header + query.question + opt
+
+
+def _build(
+    query: Query,
+    rcode: int,
+    records: list[bytes] | None = None,
+    authority: bytes = b"",
+    opt: bytes = b"",
+) -> bytes:
+    flags = QR | RA | query.flags & (RD | CD) | rcode
+    answers = records or []
+    header = HEADER.pack(query.id, flags, 1, len(answers), bool(authority), bool(opt))
+    return b"".join((header, query.question, *answers, authority, opt))
+
+
+def _build_soa(query: Query) -> bytes:
+    """SOA of the zone above the name, as a pointer into the question; the root's for itself."""
+    first_label = query.question[0]
+    owner = _QUESTION_POINTER + (first_label + 1 if first_label else 0)
+    return _RECORD_HEAD.pack(owner, _SOA, IN, BLOCKED_TTL_S, len(_SOA_DATA)) + _SOA_DATA
+
+
+def _build_address(address: Address) -> bytes:
+    head = _RECORD_HEAD.pack(
+        _QUESTION_POINTER, _address_type(address), IN, BLOCKED_TTL_S, len(address.packed)
+    )
+    return head + address.packed
+
+
+def _address_type(address: Address) -> int:
+    return A if isinstance(address, IPv4Address) else AAAA
+
+
+def _build_opt(query: Query, ede: Ede | None = None, text: str = "") -> bytes:
+    """OPT for a client that sent one (RFC 6891 6.1.1), with the error as its option."""
+    if query.edns is None:
+        return b""
+    option = b""
+    if ede is not None:
+        encoded = text.encode("utf-8", "replace")[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
+        data = ede.to_bytes(2, "big") + encoded.encode()
+        option = struct.pack("!HH", _EDE_OPTION, len(data)) + data
+    flags = EDNS_DO if query.edns.do else 0
+    return _OPT_HEAD.pack(0, OPT, MAX_UDP_BYTES, flags, len(option)) + option
