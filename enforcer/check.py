@@ -4,11 +4,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from enforcer.policy.admit import admit_policy
-from enforcer.policy.document import PackDocument, render_json_schema
+from enforcer.policy.compile import compile_policy
+from enforcer.policy.document import render_pack_schema, render_policy_schema
+from enforcer.policy.load import load_pack, read_document
 from enforcer.policy.model import Source
-from enforcer.policy.source import Located, PolicyError, Problem
+from enforcer.policy.source import PolicyError, Problem
 
+# What only a policy has, and what settings have not.
 _POLICY_KEYS = {"mode", "default", "include", "connect_urls", "on_failure"}
+_PACK_KEYS = {"version", "description", "rules"}
 
 
 class Checked(NamedTuple):
@@ -23,12 +27,12 @@ def check_file(path: Path | None) -> Checked:
     if path is None:
         return _check_policy(None)
     keys = _top_level_keys(path)
-    if "version" not in keys:
-        return _check_settings(path)
     if keys & _POLICY_KEYS:
         return _check_policy(path)
-    pack = _read(path).validate(PackDocument)
-    return Checked(f"{path}: a pack of {len(pack.rules)} rules", ())
+    if keys & _PACK_KEYS:
+        pack = compile_policy(load_pack(path)).policy
+        return Checked(f"{path}: a pack of {len(pack.rules)} rules", ())
+    return _check_settings(path)
 
 
 def render_schema(kind: str) -> dict[str, Any]:
@@ -36,8 +40,8 @@ def render_schema(kind: str) -> dict[str, Any]:
     from enforcer.settings import render_settings_schema
 
     schemas = {
-        "policy": render_json_schema,
-        "pack": PackDocument.model_json_schema,
+        "policy": render_policy_schema,
+        "pack": render_pack_schema,
         "settings": render_settings_schema,
     }
     if kind not in schemas:
@@ -66,14 +70,5 @@ def _check_settings(path: Path) -> Checked:
 
 
 def _top_level_keys(path: Path) -> set[str]:
-    value = _read(path).value
+    value = read_document(path).value
     return set(value) if isinstance(value, dict) else set()
-
-
-def _read(path: Path) -> Located:
-    try:
-        return Located(str(path), path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(
-            [Problem(Source(str(path), 1), "", f"cannot be read: {error}", "correct the path")]
-        ) from None

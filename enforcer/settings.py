@@ -4,18 +4,22 @@ What is allowed stands in the policy, not here. Relative paths are relative to t
 settings file. Raises PolicyError for a file that must not be used.
 """
 
+import os
+import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from enforcer.policy.addresses import parse_address
-from enforcer.policy.model import Source
-from enforcer.policy.source import Located, PolicyError, Problem
+from enforcer.policy.document import JSON_SCHEMA_DIALECT
+from enforcer.policy.load import read_document
 
 DNS_PORT = 53
 MAX_PORT = 65535
 RESOLV_CONF = Path("/etc/resolv.conf")
+SYSTEM_STATE = Path("/var/lib/enforcer")
+_ENDPOINT = re.compile(r"(?:\[([^\]]*)\]|([^:]*)):([0-9]{1,5})")
 
 
 class Endpoint(NamedTuple):
@@ -33,14 +37,12 @@ def parse_endpoint(text: str, default_port: int | None = None) -> Endpoint:
 
     Raises ValueError.
     """
-    host, port = text, ""
-    if text.startswith("["):
-        host, _, port = text[1:].partition("]")
-        port = port.removeprefix(":")
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
+    found = _ENDPOINT.fullmatch(text)
     try:
-        endpoint = Endpoint(str(parse_address(host)), int(port or default_port or -1))
+        if found is None:
+            endpoint = Endpoint(str(ip_address(text)), -1 if default_port is None else default_port)
+        else:
+            endpoint = Endpoint(str(ip_address(found[1] or found[2])), int(found[3]))
     except ValueError:
         endpoint = None
     if endpoint is None or not 0 <= endpoint.port <= MAX_PORT:
@@ -55,11 +57,30 @@ def _listener(value: Any) -> Any:
 
 
 def _upstream(value: Any) -> Any:
-    return parse_endpoint(str(value), DNS_PORT)
+    endpoint = parse_endpoint(str(value), DNS_PORT)
+    if not endpoint.port:
+        raise ValueError(f"{value!r} has port 0, where nobody listens; write {DNS_PORT}")
+    return endpoint
 
 
 def _expand(value: Path) -> Path:
-    return value.expanduser()
+    try:
+        return value.expanduser()
+    except RuntimeError:
+        raise ValueError(f"{str(value)!r}: there is no such home; write it in full") from None
+
+
+def default_audit_path() -> Path:
+    """Where this user may write: systemd's StateDirectory=, else the XDG state directory."""
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.partition(":")[0]) / "audit.db"
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not state.startswith("/"):  # XDG base directory specification: a relative one is ignored
+        try:
+            state = str(Path.home() / ".local" / "state")
+        except RuntimeError:  # a user without a home
+            return SYSTEM_STATE / "audit.db"
+    return Path(state) / "enforcer" / "audit.db"
 
 
 _TEXT = WithJsonSchema({"type": "string"})
@@ -69,19 +90,22 @@ FilePath = Annotated[Path, AfterValidator(_expand)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    # Defaults are written as a person would write them, and checked like what is written.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+    )
 
 
 class ListenSettings(Section):
     """Where each plane listens. Unprivileged ports by default; nftables redirects to them."""
 
-    dns: tuple[Listener, ...] = (Endpoint("127.0.0.1", 5053),)
+    dns: tuple[Listener, ...] = ("127.0.0.1:5053",)
     """UDP and TCP."""
-    proxy: tuple[Listener, ...] = (Endpoint("127.0.0.1", 8080),)
+    proxy: tuple[Listener, ...] = ("127.0.0.1:8080",)
     """HTTP CONNECT, SOCKS5 and plain HTTP, told apart by the first byte."""
-    tls: tuple[Listener, ...] = (Endpoint("127.0.0.1", 8443),)
+    tls: tuple[Listener, ...] = ("127.0.0.1:8443",)
     """Redirected connections (SO_ORIGINAL_DST)."""
-    admin: Listener = Endpoint("127.0.0.1", 9053)
+    admin: Listener = "127.0.0.1:9053"
     """/metrics, /healthz and /readyz."""
 
 
@@ -106,8 +130,8 @@ class TlsSettings(Section):
 
 
 class AuditSettings(Section):
-    path: FilePath = Path("audit.db")
-    """The SQLite store."""
+    path: FilePath = Field(default_factory=default_audit_path)
+    """The SQLite store; when left out, audit.db in the service's or user's state directory."""
     flush_interval_ms: int = Field(default=1000, ge=10, le=60_000)
     """What a SIGKILL can lose at most."""
 
@@ -120,21 +144,24 @@ class Settings(Section):
     listen: ListenSettings = ListenSettings()
     dns: DnsSettings = DnsSettings()
     tls: TlsSettings = TlsSettings()
-    audit: AuditSettings = AuditSettings()
+    audit: AuditSettings = Field(default_factory=AuditSettings)
     drain_seconds: int = Field(default=10, ge=0)
     """How long open connections may go on after SIGTERM."""
 
 
 def load_settings(path: Path) -> Settings:
     """The settings file at ``path``."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        problem = f"the settings cannot be read: {error}"
-        remedy = "correct the path, or the file's permissions"
-        raise PolicyError([Problem(Source(str(path), 1), "", problem, remedy)]) from None
-    settings = Located(str(path), text).validate(Settings)
-    return _relative_to(settings, path.parent)
+    return _relative_to(read_document(path).validate(Settings), path.parent)
+
+
+def default_settings() -> Settings:
+    """What a gateway without a settings file goes by."""
+    return Settings()
+
+
+def render_settings_schema() -> dict[str, Any]:
+    """JSON Schema of a settings file."""
+    return {"$schema": JSON_SCHEMA_DIALECT, **Settings.model_json_schema()}
 
 
 def _relative_to(settings: Settings, folder: Path) -> Settings:
@@ -154,7 +181,7 @@ def system_upstreams(resolv_conf: Path = RESOLV_CONF) -> tuple[Endpoint, ...]:
     upstreams = []
     for server in servers:
         try:
-            upstreams.append(Endpoint(str(parse_address(server)), DNS_PORT))
+            upstreams.append(Endpoint(str(ip_address(server)), DNS_PORT))
         except ValueError:
             continue
     return tuple(upstreams)

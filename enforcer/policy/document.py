@@ -16,6 +16,7 @@ from enforcer.policy.names import parse_host
 from enforcer.policy.pattern import parse_pattern
 
 MAX_PORT = 65535
+JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _STRING = {"type": "string"}
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _RULE_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -219,7 +220,11 @@ class PolicyDocument(Strict):
     on_failure: OnFailureDocument = OnFailureDocument()
 
 
-def render_json_schema() -> dict[str, Any]:
+def render_policy_schema() -> dict[str, Any]:
     """JSON Schema of a policy file."""
-    schema = PolicyDocument.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return {"$schema": JSON_SCHEMA_DIALECT, **PolicyDocument.model_json_schema()}
+
+
+def render_pack_schema() -> dict[str, Any]:
+    """JSON Schema of a pack."""
+    return {"$schema": JSON_SCHEMA_DIALECT, **PackDocument.model_json_schema()}

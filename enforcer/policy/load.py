@@ -15,7 +15,18 @@ from enforcer.policy.document import (
     RuleDocument,
     SinkholeDocument,
 )
-from enforcer.policy.model import ConnectUrl, Issuer, Match, Policy, Refusal, Rule, Source
+from enforcer.policy.model import (
+    Action,
+    ConnectUrl,
+    Issuer,
+    Match,
+    Mode,
+    OnFailure,
+    Policy,
+    Refusal,
+    Rule,
+    Source,
+)
 from enforcer.policy.source import Located, PolicyError, Problem, render_path
 
 DEFAULT_POLICY = "default.yaml"
@@ -39,6 +50,27 @@ def load_policy(path: Path | None = None) -> Policy:
     return _Loader().load(path or builtin_policies() / DEFAULT_POLICY)
 
 
+def load_pack(path: Path) -> Policy:
+    """A policy of nothing but the pack at ``path``, so that a pack can be checked by itself."""
+    pack = read_document(path)
+    return Policy(
+        mode=Mode.ENFORCE,
+        default=_default_rule(Action.ALLOW, pack.source()),
+        connect_urls=(),
+        rules=_rules(pack, pack.validate(PackDocument).rules, from_pack=True),
+        dns_on_failure=OnFailure.CLOSED,
+        tls_on_failure=OnFailure.CLOSED,
+        files=(str(path),),
+        digest="",
+        source=pack.source(),
+    )
+
+
+def read_document(path: Path) -> Located:
+    """The YAML at ``path``. Raises PolicyError when it cannot be read, or is not YAML."""
+    return _decode(path, _read(path, Source(str(path), 1)))
+
+
 class _Loader:
     """Reads one policy; remembers each file and the digest of all their bytes."""
 
@@ -50,7 +82,7 @@ class _Loader:
     def load(self, path: Path) -> Policy:
         located = self._open(path)
         document = located.validate(PolicyDocument)
-        own = self._rules(located, document.rules, from_pack=False)
+        own = _rules(located, document.rules, from_pack=False)
         packs = self._packs(located, document.include, path.parent)
         urls = tuple(
             self._connect_url(located, index, path.parent, url)
@@ -60,13 +92,7 @@ class _Loader:
             raise PolicyError(self.problems)
         return Policy(
             mode=document.mode,
-            default=Rule(
-                id="default",
-                action=document.default,
-                match=Match(),
-                reason="no rule matches, so the policy's default applies",
-                source=located.source(("default",)),
-            ),
+            default=_default_rule(document.default, located.source(("default",))),
             connect_urls=urls,
             rules=(*own, *packs),
             dns_on_failure=document.on_failure.dns,
@@ -77,32 +103,13 @@ class _Loader:
         )
 
     def _read(self, path: Path, source: Source, key: str = "") -> bytes:
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            problem = f"{path} cannot be read: {error.strerror}"
-            remedy = "correct the path, or the file's permissions"
-        except ValueError:
-            problem, remedy = (
-                f"{str(path)!r} is not a path",
-                "remove the character that no path has",
-            )
-        else:
-            self.files.append(str(path))
-            self.digest.update(len(content).to_bytes(8, "big") + content)
-            return content
-        raise PolicyError([Problem(source, key, problem, remedy)])
+        content = _read(path, source, key)
+        self.files.append(str(path))
+        self.digest.update(len(content).to_bytes(8, "big") + content)
+        return content
 
     def _open(self, path: Path, source: Source | None = None, key: str = "") -> Located:
-        content = self._read(path, source or Source(str(path), 1), key)
-        try:
-            text = content.decode()
-        except UnicodeDecodeError as error:
-            line = content[: error.start].count(b"\n") + 1
-            problem = f"this is not UTF-8 text, from byte {error.start} on"
-            remedy = "save the file as UTF-8"
-            raise PolicyError([Problem(Source(str(path), line), "", problem, remedy)]) from None
-        return Located(str(path), text)
+        return _decode(path, self._read(path, source or Source(str(path), 1), key))
 
     def _packs(self, located: Located, include: tuple[str, ...], beside: Path) -> list[Rule]:
         rules: list[Rule] = []
@@ -123,32 +130,13 @@ class _Loader:
                 rules += self._pack(path, located.source(place), render_path(place))
         return rules
 
-    def _pack(self, path: Path, source: Source, key: str) -> list[Rule]:
+    def _pack(self, path: Path, source: Source, key: str) -> tuple[Rule, ...]:
         try:
             pack = self._open(path, source, key)
-            return self._rules(pack, pack.validate(PackDocument).rules, from_pack=True)
+            return _rules(pack, pack.validate(PackDocument).rules, from_pack=True)
         except PolicyError as error:
             self.problems += error.problems
-            return []
-
-    def _rules(
-        self, located: Located, rules: tuple[RuleDocument, ...], *, from_pack: bool
-    ) -> list[Rule]:
-        return [
-            Rule(
-                id=rule.id,
-                action=rule.action,
-                match=Match(**dict(rule.match)),
-                reason=rule.reason or f"rule {rule.id}",
-                source=located.source(("rules", index)),
-                refusal=_refusal(rule),
-                sinkhole=(
-                    rule.refusal.sinkhole if isinstance(rule.refusal, SinkholeDocument) else ()
-                ),
-                from_pack=from_pack,
-            )
-            for index, rule in enumerate(rules)
-        ]
+            return ()
 
     def _connect_url(
         self, located: Located, index: int, beside: Path, url: ConnectUrlDocument
@@ -184,6 +172,51 @@ class _Loader:
                 self.problems.append(located.problem(place, problem, remedy))
             found.append(pem)
         return b"\n".join(found)
+
+
+def _read(path: Path, source: Source, key: str = "") -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        problem = f"{path} cannot be read: {error.strerror}"
+        remedy = "correct the path, or the file's permissions"
+    except ValueError:
+        problem, remedy = f"{str(path)!r} is not a path", "remove the character that no path has"
+    raise PolicyError([Problem(source, key, problem, remedy)])
+
+
+def _decode(path: Path, content: bytes) -> Located:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        problem = f"this is not UTF-8 text, from byte {error.start} on"
+        remedy = "save the file as UTF-8"
+        raise PolicyError([Problem(Source(str(path), line), "", problem, remedy)]) from None
+    return Located(str(path), text)
+
+
+def _default_rule(action: Action, source: Source) -> Rule:
+    reason = "no rule matches, so the policy's default applies"
+    return Rule(id="default", action=action, match=Match(), reason=reason, source=source)
+
+
+def _rules(
+    located: Located, rules: tuple[RuleDocument, ...], *, from_pack: bool
+) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(
+            id=rule.id,
+            action=rule.action,
+            match=Match(**dict(rule.match)),
+            reason=rule.reason or f"rule {rule.id}",
+            source=located.source(("rules", index)),
+            refusal=_refusal(rule),
+            sinkhole=(rule.refusal.sinkhole if isinstance(rule.refusal, SinkholeDocument) else ()),
+            from_pack=from_pack,
+        )
+        for index, rule in enumerate(rules)
+    )
 
 
 def _find_pack(beside: Path, name: str) -> Path | None:
