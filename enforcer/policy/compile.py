@@ -24,6 +24,7 @@ from enforcer.policy.model import (
     Rule,
     Verdict,
 )
+from enforcer.policy.names import MAX_LABELS, MAX_WIRE_BYTES
 from enforcer.policy.pattern import compile_pattern, literal_labels, literal_tail, overlap
 from enforcer.policy.source import PolicyError, Problem
 
@@ -89,7 +90,8 @@ class CompiledPolicy:
         if name:
             for rule in self.exact.get(name, ()):
                 yield exact_fit(name), rule
-            suffix = name
+            # Longer than any name on the wire: no reason to walk all of it.
+            suffix = name if len(name) <= MAX_WIRE_BYTES else _last_labels(name)
             while True:
                 for fit, rule, matches in self.suffix.get(suffix, ()):
                     if matches is None or matches(name):
@@ -122,16 +124,22 @@ class CompiledPolicy:
         return None
 
 
+def _last_labels(name: str) -> str:
+    return ".".join(name.rsplit(".", MAX_LABELS)[-MAX_LABELS:])
+
+
 def compile_policy(policy: Policy) -> CompiledPolicy:
     """Build the indexes. Raises PolicyError for ties, and for rules that cannot work."""
     urls = [ConnectUrlRule(url, connect_url_rule(url)) for url in policy.connect_urls]
-    problems = [*_unusable(policy), *_ties([*(rule for _, rule in urls), *policy.rules])]
+    ssh_rules = tuple(_ssh_rules(policy.connect_urls))
+    rules = (*ssh_rules, *policy.rules)
+    problems = [*_unusable(policy), *_ties([*(rule for _, rule in urls), *rules])]
     if problems:
         raise PolicyError(problems)
     exact: defaultdict[str, list[Rule]] = defaultdict(list)
     suffix: defaultdict[str, list[NameRule]] = defaultdict(list)
     hosts: defaultdict[str, list[ConnectUrlRule]] = defaultdict(list)
-    for rule in policy.rules:
+    for rule in rules:
         for name in dict.fromkeys(rule.match.names):
             exact[name].append(rule)
         for name in dict.fromkeys(rule.match.suffixes):
@@ -162,6 +170,29 @@ def connect_url_rule(url: ConnectUrl) -> Rule:
         source=url.source,
         connect_url=url,
     )
+
+
+def _ssh_rules(urls: Iterable[ConnectUrl]) -> Iterator[Rule]:
+    """SSH to the hosts of Connect URLs, blocked on every port.
+
+    ngrok takes ``ssh -R`` on the addresses of every ingress, and SSH names no host, so
+    that a Connect URL's address is as good for it as the default's, whoever's account it
+    is. Counts as a pack's rule: the policy's own may allow it.
+    """
+    taken: set[str] = set()
+    for url in urls:
+        names = tuple(dict.fromkeys((url.host, *url.region_hosts)))
+        names = tuple(name for name in names if name not in taken)
+        taken.update(names)
+        if names:
+            yield Rule(
+                id=f"connect-url:{url}:ssh",
+                action=Action.BLOCK,
+                match=Match(names=names, protocols=(Protocol.SSH,)),
+                reason=f"SSH does not say that it wants {url.host}, so any account could use it",
+                source=url.source,
+                from_pack=True,
+            )
 
 
 def allows_address(url: ConnectUrl, address: Address | None) -> bool:
@@ -275,8 +306,16 @@ def _ties(rules: Iterable[Rule]) -> Iterator[Problem]:
                 right.source,
                 right.id,
                 f"it is exactly as specific as {left.id} at {left.source} for the same requests",
-                "join the two, remove one, or narrow one of them",
+                _untie(left, right),
             )
+
+
+def _untie(left: Rule, right: Rule) -> str:
+    if left.connect_url and right.connect_url:
+        return "list each host and port under one Connect URL only"
+    if left.connect_url:
+        return "remove it, since the Connect URL is a rule already, or narrow it"
+    return "join the two, remove one, or narrow one of them"
 
 
 def _sharing_a_name(rules: Iterable[Rule]) -> Iterator[tuple[Rule, Rule]]:

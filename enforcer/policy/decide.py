@@ -18,9 +18,10 @@ fitting a block. Two rules may be equal only while it is unknown, and both let t
 then the Connect URL is named, else the first id, so that the order in a file never
 matters. A monitor that waits for a fact lets through without a record.
 
-Whichever rule wins, a Connect URL that is let through must prove who issued its
-certificate, over TLS, on one of its dedicated addresses if it has any. At the end,
-``mode: monitor`` turns every block into a monitor that says what it would have done.
+Whichever rule wins, a Connect URL that is let through speaks TLS and nothing else, on
+one of its dedicated addresses if it has any, and must prove who issued its certificate.
+At the end, ``mode: monitor`` turns every block into a monitor that says what it would
+have done.
 """
 
 from enforcer.policy.compile import CompiledPolicy, allows_address, exact_fit, specificity
@@ -32,10 +33,17 @@ from enforcer.policy.model import (
     Mode,
     OnFailure,
     Plane,
+    Protocol,
     Request,
     Rule,
     Verdict,
 )
+
+_SPOKEN = {
+    Protocol.HTTP: "plain HTTP",
+    Protocol.SSH: "SSH",
+    Protocol.UNKNOWN: "something else",
+}
 
 
 def decide(policy: CompiledPolicy, request: Request) -> Verdict:
@@ -102,8 +110,9 @@ def _connect_url_conditions(
     """What the facts known so far hold against a Connect URL that no rule blocks."""
     if not allows_address(url, request.address):
         return Action.BLOCK, f"{request.address} is not a dedicated address of {url}"
-    if request.plane is Plane.HTTP:
-        return Action.BLOCK, f"{url} is reached over TLS, never over plain HTTP"
+    spoken = Protocol.HTTP if request.plane is Plane.HTTP else request.protocol
+    if spoken is not None and spoken is not Protocol.TLS:
+        return Action.BLOCK, f"{url} is reached over TLS only, and this is {_SPOKEN[spoken]}"
     if request.certificate is None or request.certificate.check is CertificateCheck.ACCEPTED:
         return None
     check, reason = request.certificate

@@ -4,7 +4,7 @@ A document is what one file says; load puts files together.
 """
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -30,16 +30,23 @@ def _text(value: Any) -> str:
 
 def _host(value: Any) -> str:
     text = _text(value)
+    if _is_network(text):
+        raise ValueError(f"{text!r} is an address; list it under addresses")
     if "*" in text:
         raise ValueError(f"{text!r} has a *; list it under patterns")
     if text.startswith("."):
         raise ValueError(f"{text!r} starts with a dot; list it under suffixes, without the dot")
-    name = parse_host(text)
+    if "/" in text or ":" in text:
+        raise ValueError(f"{text!r} is more than a host name; write the host, and the port apart")
+    return parse_host(text)
+
+
+def _is_network(text: str) -> bool:
     try:
-        ip_address(name)
+        ip_network(text, strict=False)
     except ValueError:
-        return name
-    raise ValueError(f"{text!r} is an address; list it under addresses")
+        return False
+    return True
 
 
 def _suffix(value: Any) -> str:
@@ -55,8 +62,11 @@ def _network(value: Any) -> Any:
 
 
 def _address(value: Any) -> Any:
+    text = _text(value)
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone; leave out % and what follows")
     try:
-        return ip_address(_text(value))
+        return ip_address(text)
     except ValueError as error:
         raise ValueError(f"{error}; write an address such as 192.0.2.1") from None
 
@@ -91,6 +101,10 @@ def _rule_id(value: Any) -> str:
     return text
 
 
+def _line(value: Any) -> str:
+    return " ".join(_text(value).split())
+
+
 def _version(value: Any) -> Any:
     if isinstance(value, bool | float):  # True and 1.0 equal 1, and are not what a person means
         raise PydanticKnownError("literal_error", {"expected": "1"})
@@ -122,6 +136,7 @@ RuleId = Annotated[
     BeforeValidator(_rule_id),
     WithJsonSchema({**_STRING, "pattern": f"^{_RULE_ID.pattern}$"}),
 ]
+Line = Annotated[str, BeforeValidator(_line)]
 Version = Annotated[Literal[1], BeforeValidator(_version)]
 # A part that is given and empty would match everything: a slip, never a wish.
 Parts = Field(default=(), min_length=1)
@@ -165,7 +180,7 @@ class RuleDocument(Strict):
     """Short name that appears in every record; unique in the whole policy."""
     action: Action
     match: MatchDocument
-    reason: str = ""
+    reason: Line = ""
     """For people: why this rule is there. Appears in answers and records."""
     refusal: Literal["nxdomain", "nodata", "refused"] | SinkholeDocument = "nxdomain"
     """How the DNS plane answers a blocked name."""

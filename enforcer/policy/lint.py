@@ -4,13 +4,24 @@ The names are ngrok's documented ones; they stand here apart from packs/ngrok.ya
 that a policy without the pack, or with an old copy of it, is still measured by them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
-from enforcer.policy.model import Action, Mode, Plane, Request, Verdict
+from enforcer.policy.model import (
+    Address,
+    ConnectUrl,
+    Mode,
+    Plane,
+    Protocol,
+    Request,
+    Rule,
+    Verdict,
+)
+from enforcer.policy.pattern import compile_pattern
 from enforcer.policy.source import Problem
 
 # Points of presence; eu-lon-1 is named by the agent's own --region list only.
@@ -21,6 +32,17 @@ DEFAULT_INGRESS = (
     "tunnel.ngrok.com",
     *(f"tunnel.{region}.ngrok.com" for region in REGIONS),
 )
+_OTHER_REGIONS = tuple(
+    compile_pattern(pattern)
+    for pattern in (
+        "connect.*.ngrok-agent.com",
+        "connect.*-ngrok-agent.com",
+        "tunnel.*.ngrok.com",
+    )
+)
+_TLS_PORT = 443
+# No client has these, so that they fit only a range that takes in everybody.
+_EVERYBODY = (None, IPv4Address(0), IPv6Address(0))
 
 
 class Need(NamedTuple):
@@ -28,16 +50,32 @@ class Need(NamedTuple):
 
     host: str
     port: int
+    protocol: Protocol
     why: str
 
 
 # The command line agent fetches its CRL before it connects, and fails without it.
 REQUIRED = (
-    Need("crl.ngrok-agent.com", 80, "agents fetch their certificate revocation list there"),
+    Need(
+        "crl.ngrok-agent.com",
+        80,
+        Protocol.HTTP,
+        "agents fetch their certificate revocation list there",
+    ),
 )
 WANTED = (
-    Need("crl.ngrok.com", 80, "agents up to 3.9 fetch their revocation list there"),
-    Need("update.ngrok-agent.com", 443, "agents update themselves from there"),
+    Need(
+        "crl.ngrok.com",
+        80,
+        Protocol.HTTP,
+        "agents up to 3.9 fetch their revocation list there",
+    ),
+    Need(
+        "update.ngrok-agent.com",
+        443,
+        Protocol.TLS,
+        "agents update themselves from there",
+    ),
 )
 
 
@@ -49,44 +87,123 @@ class Findings(NamedTuple):
 def lint(policy: CompiledPolicy) -> Findings:
     """Faults that only show when the rules work together, judged as if enforced."""
     enforced = replace(policy, policy=replace(policy.policy, mode=Mode.ENFORCE))
-    if not policy.policy.connect_urls:
-        return Findings((), tuple(_uncovered(enforced)))
     return Findings(
-        tuple(_blocked(enforced, REQUIRED)),
-        (*_blocked(enforced, WANTED), *_uncovered(enforced)),
+        tuple(_unmet(enforced, REQUIRED)),
+        (
+            *_unmet(enforced, WANTED),
+            *_closed(enforced),
+            *_shared(enforced),
+            *_uncovered(enforced),
+        ),
     )
 
 
-def _blocked(policy: CompiledPolicy, needs: tuple[Need, ...]) -> Iterator[Problem]:
+def _unmet(policy: CompiledPolicy, needs: Iterable[Need]) -> Iterator[Problem]:
+    """Needs that are blocked for clients to whom a Connect URL is allowed."""
+    rules = {rule.id: rule for rule in (policy.policy.default, *policy.policy.rules)}
+    clients = tuple(dict.fromkeys((*_EVERYBODY, *_clients(policy.policy.rules))))
     for need in needs:
-        verdict = _reach(policy, need)
+        told = set()
+        for client in clients:
+            verdict = _reach(policy, need.host, need.port, need.protocol, client)
+            if verdict is None or verdict.rule in told:
+                continue
+            url = _usable(policy, client)
+            if url is not None:
+                told.add(verdict.rule)
+                yield Problem(
+                    verdict.source,
+                    verdict.rule,
+                    f"the Connect URL {url} is allowed, but {need.host}:{need.port} is blocked, "
+                    f"and {need.why}",
+                    _open(need, rules.get(verdict.rule)),
+                )
+
+
+def _clients(rules: Iterable[Rule]) -> Iterator[Address]:
+    """One client for each rule that is about some: the first of its widest range."""
+    for rule in rules:
+        if rule.match.clients:
+            widest = min(rule.match.clients, key=lambda network: network.prefixlen)
+            yield widest.network_address
+
+
+def _usable(policy: CompiledPolicy, client: Address | None) -> ConnectUrl | None:
+    for url in policy.policy.connect_urls:
+        if _reach(policy, url.host, url.port, Protocol.TLS, client) is None:
+            return url
+    return None
+
+
+def _reach(
+    policy: CompiledPolicy, host: str, port: int, protocol: Protocol, client: Address | None
+) -> Verdict | None:
+    """The first verdict on the way to a host that blocks; None when nothing does."""
+    plane = Plane.HTTP if protocol is Protocol.HTTP else Plane.TLS
+    for request in (
+        Request(Plane.DNS, host, client=client),
+        Request(Plane.CONNECT, host, port=port, client=client),
+        Request(plane, host, port=port, client=client, protocol=protocol),
+    ):
+        verdict = decide(policy, request)
         if verdict.blocks:
-            url = policy.policy.connect_urls[0]
-            yield Problem(
-                verdict.source,
-                verdict.rule,
-                f"the Connect URL {url} is allowed, but {need.host}:{need.port} is blocked, and "
-                f"{need.why}",
-                "add the rule {id: agents-need-" + need.host.replace(".", "-") + ", action: allow, "
-                f"match: {{names: [{need.host}], ports: [{need.port}]}}}}",
-            )
+            return verdict
+    return None
 
 
-def _reach(policy: CompiledPolicy, need: Need) -> Verdict:
-    """The first verdict on the way to a host that blocks, or the last one."""
-    lookup = decide(policy, Request(Plane.DNS, need.host))
-    if lookup.blocks:
-        return lookup
-    return decide(policy, Request(Plane.CONNECT, need.host, port=need.port))
+def _open(need: Need, rule: Rule | None) -> str:
+    if rule is None:
+        return f"put the host of your own Connect URL in place of {need.host}"
+    if need.host in rule.match.names and not rule.from_pack:
+        return f"take {need.host} out of this rule"
+    name = need.host.replace(".", "-")
+    clients = (
+        f", clients: [{', '.join(map(str, rule.match.clients))}]" if rule.match.clients else ""
+    )
+    return (
+        f"add the rule {{id: agents-need-{name}, action: allow, "
+        f"match: {{names: [{need.host}], ports: [{need.port}]{clients}}}}}"
+    )
+
+
+def _closed(policy: CompiledPolicy) -> Iterator[Problem]:
+    """Connect URLs that nobody can use."""
+    for url in policy.policy.connect_urls:
+        for host in dict.fromkeys((url.host, *url.region_hosts)):
+            verdicts = [
+                _reach(policy, host, url.port, Protocol.TLS, client) for client in _EVERYBODY
+            ]
+            verdict = next(filter(None, verdicts), None)
+            if verdict is not None:
+                yield Problem(
+                    verdict.source,
+                    verdict.rule,
+                    f"it blocks {host}:{url.port}, which is a Connect URL at {url.source}",
+                    "narrow this rule, or remove the Connect URL",
+                )
+                break
+
+
+def _shared(policy: CompiledPolicy) -> Iterator[Problem]:
+    """Connect URLs that are no company's own."""
+    for url in policy.policy.connect_urls:
+        for host in dict.fromkeys((url.host, *url.region_hosts)):
+            if host in DEFAULT_INGRESS or any(other.fullmatch(host) for other in _OTHER_REGIONS):
+                yield Problem(
+                    url.source,
+                    f"connect-url:{url}",
+                    f"{host} is ngrok's default ingress, which agents of every account may use",
+                    "put the host of your own Connect URL there",
+                )
 
 
 def _uncovered(policy: CompiledPolicy) -> Iterator[Problem]:
-    verdicts = {name: decide(policy, Request(Plane.DNS, name)) for name in DEFAULT_INGRESS}
-    missed = [
-        name
-        for name, verdict in verdicts.items()
-        if verdict.action is Action.ALLOW and verdict.rule == policy.policy.default.id
-    ]
+    missed = []
+    for name in DEFAULT_INGRESS:
+        request = Request(Plane.TLS, name, port=_TLS_PORT, protocol=Protocol.TLS)
+        verdict = decide(policy, request)
+        if not verdict.blocks and verdict.rule == policy.policy.default.id:
+            missed.append(name)
     if missed:
         yield Problem(
             policy.policy.source,

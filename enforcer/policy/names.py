@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 MAX_LABEL_BYTES = 63  # RFC 1035 2.3.4
 MAX_WIRE_BYTES = 255  # the same
+MAX_LABELS = 127  # what 255 bytes have room for
 _PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b'.\\"')
 _HOST_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
 _FOLD = bytes(b + 32 if 0x41 <= b <= 0x5A else b for b in range(256))  # noqa: PLR2004 ASCII A to Z

@@ -88,6 +88,10 @@ class Located:
             return loader.construct_document(node)
         except yaml.MarkedYAMLError as error:
             raise PolicyError([self._syntax(error)]) from None
+        except UnicodeEncodeError as error:
+            line = text.count("\n", 0, error.start) + 1
+            problem, remedy = "there is half a character here (a surrogate)", "remove it"
+            raise PolicyError([Problem(Source(self.file, line), "", problem, remedy)]) from None
         except yaml.reader.ReaderError as error:
             line = text.encode()[: error.position].count(b"\n") + 1
             problem = f"there is a character that YAML does not allow, #x{error.character:02x}"
@@ -170,10 +174,15 @@ class _Walk:
             yield self._problem(path, f"the tag {tag} is not used here", "remove it")
             return
         try:
-            self._loader.construct_object(node)
+            value = self._loader.construct_object(node)
         except ValueError:
             problem = f"YAML takes {node.value!r} for a date or a number, and it is none"
             yield self._problem(path, problem, "put it in quotes")
+            return
+        # YAML 1.1 has octal (0443 is 291), base 60 (1:30 is 90) and more.
+        if type(value) is int and str(value) != node.value:
+            problem = f"YAML reads {node.value!r} as the number {value}"
+            yield self._problem(path, problem, f"write {value} if you mean it, else use quotes")
 
     def _problem(self, path: Path, problem: str, remedy: str) -> Problem:
         return self._located.problem(path, problem, remedy)
