@@ -7,7 +7,7 @@ REFUSED) gives way to the next; its reply is kept in case that none is better.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from enforcer.dns.upstream import UpstreamError, ask_upstream, build_upstream_query
 from enforcer.dns.wire import RCODE, Query
@@ -20,6 +20,9 @@ MIN_ATTEMPTS = 2
 PASSED_OVER_S = 10.0
 _UNHELPFUL = {2, 5}  # SERVFAIL, REFUSED
 
+# An upstream, the query and its question section to the reply; raises UpstreamError.
+Exchange = Callable[[Endpoint, bytes, bytes], Awaitable[bytes]]
+
 
 class Forwarder:
     """Asks the configured upstreams. ``monotonic`` gives seconds."""
@@ -30,8 +33,10 @@ class Forwarder:
         *,
         timeout_s: float,
         metrics: Metrics,
+        exchange: Exchange = ask_upstream,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._exchange = exchange
         self._timeout_s = timeout_s
         self._queries = metrics.dns_upstream_queries
         self._monotonic = monotonic
@@ -62,7 +67,7 @@ class Forwarder:
     async def _ask(self, upstream: Endpoint, query: Query) -> bytes | None:
         try:
             async with asyncio.timeout(self._timeout_s):
-                reply = await ask_upstream(upstream, build_upstream_query(query), query.question)
+                reply = await self._exchange(upstream, build_upstream_query(query), query.question)
         except TimeoutError:
             self._fail(upstream, "timeout")
             return None

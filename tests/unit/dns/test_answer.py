@@ -1,0 +1,102 @@
+"""What a reply leads to."""
+
+from ipaddress import ip_address
+
+import dns.message
+import pytest
+
+from enforcer.dns.answer import MAX_RECORDS, parse_answer
+
+REPLY = """\
+id 1
+opcode QUERY
+rcode NOERROR
+flags QR RD RA
+edns 0
+payload 1400
+;QUESTION
+innocent.example.net. IN A
+;ANSWER
+innocent.example.net. 60 IN CNAME Two.example.net.
+two.example.net. 60 IN CNAME connect.ngrok-agent.com.
+connect.ngrok-agent.com. 60 IN A 203.0.113.10
+connect.ngrok-agent.com. 60 IN A 203.0.113.11
+connect.ngrok-agent.com. 60 IN AAAA 2001:db8::10
+;AUTHORITY
+example.net. 60 IN NS ns.example.net.
+;ADDITIONAL
+ns.example.net. 60 IN A 203.0.113.53
+"""
+
+
+def wire(text=REPLY):
+    return dns.message.from_text(text).to_wire()
+
+
+def test_aliases_and_addresses_of_the_answer_section_are_found():
+    answer = parse_answer(wire())
+    assert answer.aliases == (
+        b"\x03two\x07example\x03net\0",
+        b"\x07connect\x0bngrok-agent\x03com\0",
+    )
+    assert answer.addresses == tuple(
+        map(ip_address, ("203.0.113.10", "203.0.113.11", "2001:db8::10"))
+    )
+
+
+def test_opt_is_found_where_it_stands():
+    reply = wire()
+    at = parse_answer(reply).opt_at
+    assert reply[at : at + 5] == b"\0\0\x29" + (1400).to_bytes(2, "big")
+    assert parse_answer(wire(REPLY.replace("edns 0\npayload 1400\n", ""))).opt_at is None
+
+
+def test_dname_leads_to_its_target():
+    text = REPLY.replace("two.example.net. 60 IN CNAME", "example.net. 60 IN DNAME")
+    assert b"\x07connect\x0bngrok-agent\x03com\0" in parse_answer(wire(text)).aliases
+
+
+def test_other_records_are_stepped_over():
+    text = REPLY.replace(
+        "connect.ngrok-agent.com. 60 IN A 203.0.113.10",
+        'connect.ngrok-agent.com. 60 IN TXT "x" "y"\n'
+        "connect.ngrok-agent.com. 60 IN HTTPS 1 . alpn=h2\n"
+        "connect.ngrok-agent.com. 60 IN TYPE65400 \\# 3 010203",
+    )
+    assert parse_answer(wire(text)).addresses[0] == ip_address("203.0.113.11")
+
+
+@pytest.mark.parametrize("length", range(len(wire())))
+def test_reply_that_is_cut_off_cannot_be_read(length):
+    assert parse_answer(wire()[:length]) is None
+
+
+def alias_record(target):
+    """A reply whose only record is a CNAME with this data."""
+    header = b"\0\1\x81\x80\0\0\0\1\0\0\0\0"
+    return header + b"\1a\0" + b"\0\5\0\1\0\0\0\x3c" + len(target).to_bytes(2, "big") + target
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param(b"\xc0\x19", id="to itself"),
+        pytest.param(b"\1x\xc0\x19", id="in a circle"),
+        pytest.param(b"\xc0\xff", id="past the end"),
+        pytest.param(b"\x40" + b"x" * 64 + b"\0", id="a label of 64 bytes"),
+        pytest.param(b"\x3f" + b"x" * 63, id="no end"),
+        pytest.param((b"\x3f" + b"x" * 63) * 4 + b"\0", id="more than 255 bytes"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_alias_that_is_no_name_cannot_be_read(target):
+    assert parse_answer(alias_record(target)) is None
+
+
+def test_alias_may_point_to_an_earlier_name():
+    assert parse_answer(alias_record(b"\1b\xc0\x0c")).aliases == (b"\1b\1a\0",)
+
+
+def test_more_records_than_anybody_uses_are_not_read():
+    counts = (MAX_RECORDS + 1).to_bytes(2, "big")
+    assert parse_answer(b"\0\1\x81\x80\0\0" + counts + b"\0\0\0\0") is None

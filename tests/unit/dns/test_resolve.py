@@ -1,0 +1,60 @@
+"""A name's addresses, with the policy asked about what it leads to."""
+
+from ipaddress import ip_address
+
+import dns.message
+import pytest
+
+from enforcer.dns.resolve import Resolved, Resolver
+from enforcer.policy.holder import PolicyHolder
+
+CLIENT = ip_address("10.8.0.2")
+POLICY = """
+version: 1
+default: allow
+rules:
+  - {id: closed, action: block, match: {names: [closed.test], clients: [10.8.0.0/16]}}
+"""
+ZONE = {
+    ("www.test.", "A"): ["www.test. 60 IN A 192.0.2.1"],
+    ("www.test.", "AAAA"): ["www.test. 60 IN AAAA 2001:db8::1"],
+    ("alias.test.", "AAAA"): ["alias.test. 60 IN CNAME closed.test."],
+}
+
+
+class ZoneForwarder:
+    """Answers from ZONE; anything else gets an empty answer, and ``gone.test`` none."""
+
+    async def ask(self, query):
+        message = dns.message.from_wire(b"\0\0\1\0\0\1\0\0\0\0\0\0" + query.question)
+        (question,) = message.question
+        name = question.name.to_text()
+        if name == "gone.test.":
+            return None
+        response = dns.message.make_response(message)
+        for line in ZONE.get((name, dns.rdatatype.to_text(question.rdtype)), ()):
+            response.answer.append(dns.rrset.from_text(*line.split(maxsplit=4)))
+        return response.to_wire()
+
+
+@pytest.fixture
+def resolve(policy_from, clock):
+    return Resolver(PolicyHolder(policy_from(POLICY)), ZoneForwarder(), clock).resolve
+
+
+async def test_addresses_of_both_families_are_found(resolve):
+    assert await resolve("www.test", CLIENT) == Resolved(
+        (ip_address("192.0.2.1"), ip_address("2001:db8::1"))
+    )
+
+
+@pytest.mark.parametrize("name", ["nothing.test", "gone.test"])
+async def test_name_without_addresses_gives_none(resolve, name):
+    assert await resolve(name, CLIENT) == Resolved()
+
+
+async def test_alias_of_a_blocked_name_gives_the_verdict(resolve):
+    resolved = await resolve("alias.test", CLIENT)
+    assert resolved.addresses == ()
+    assert resolved.verdict.rule == "closed"
+    assert await resolve("alias.test", ip_address("10.9.0.2")) == Resolved()

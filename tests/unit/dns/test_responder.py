@@ -1,0 +1,178 @@
+"""The steps for one query, without a socket."""
+
+from ipaddress import ip_address
+
+import dns.message
+import dns.rcode
+import pytest
+
+from enforcer.dns.responder import TCP, UDP, Ask, Asker, Responder
+from enforcer.metrics import Metrics
+from enforcer.policy.holder import PolicyHolder
+
+CLIENT = ip_address("10.8.0.2")
+POLICY = """
+version: 1
+mode: enforce
+default: allow
+include: [packs/ngrok.yaml]
+connect_urls:
+  - {host: connect.example.com, issuer: ngrok, region_hosts: [tunnel.us.connect.example.com]}
+rules:
+  - {id: guests, action: block, match: {names: [guests.test], clients: [10.9.0.0/16]}}
+  - {id: watched, action: monitor, match: {names: [watched.test]}}
+"""
+
+
+class Desk:
+    """A responder, with what it recorded and counted."""
+
+    def __init__(self, policy):
+        self.events = []
+        self.metrics = Metrics()
+        self.policy = PolicyHolder(policy)
+        self.responder = Responder(self.policy, self.events.append, self.metrics)
+
+    def ask(self, name, qtype="A", *, client=CLIENT, transport=UDP, **options):
+        packet = dns.message.make_query(name, qtype, use_edns=0, **options).to_wire()
+        return self.responder.answer(packet, Asker(client, transport), 1000.0)
+
+    def answer(self, name, *lines, **options):
+        """What the client gets when the upstream's answer section has these lines."""
+        ask = self.ask(name, **options)
+        assert isinstance(ask, Ask), f"{name} is not asked upstream"
+        reply = dns.message.make_response(dns.message.make_query(name, "A", use_edns=0))
+        for line in lines:
+            reply.answer.append(dns.rrset.from_text(*line.split(maxsplit=4)))
+        return dns.message.from_wire(self.responder.resume(ask, reply.to_wire(max_size=65535)))
+
+    def queries(self, action, transport=UDP):
+        return self.metrics.dns_queries.cell(action, transport).value
+
+
+@pytest.fixture
+def desk(policy_from):
+    return Desk(policy_from(POLICY))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "connect.ngrok-agent.com",
+        "CONNECT.Ngrok-Agent.COM.",
+        "connect.eu.ngrok-agent.com",
+        "connect.us-new-9.ngrok-agent.com",
+        "tunnel.ngrok.com",
+        "korgn.su.lennut.com",
+    ],
+)
+@pytest.mark.parametrize("qtype", ["A", "AAAA", "HTTPS", "TXT", "ANY"])
+def test_default_ingress_does_not_resolve_whatever_is_asked_of_it(desk, name, qtype):
+    message = dns.message.from_wire(desk.ask(name, qtype))
+    assert message.rcode() == dns.rcode.NXDOMAIN
+    (error,) = message.extended_errors()
+    assert "use connect.example.com:443" in error.text
+    assert desk.queries("block") == 1
+
+
+def test_block_is_recorded_with_who_what_and_why(desk):
+    desk.ask("Connect.ngrok-agent.com")
+    (event,) = desk.events
+    assert (event.plane, event.client, event.name) == ("dns", "10.8.0.2", "connect.ngrok-agent.com")
+    assert (event.action, event.rule, event.mode) == ("block", "ngrok-connect", "enforce")
+    assert event.source.partition(":")[0].endswith("packs/ngrok.yaml")
+    assert event.policy == desk.policy.current.policy.digest
+    assert event.time_s == 1000.0
+
+
+def test_other_names_are_asked_upstream_and_passed_on_without_a_record(desk):
+    message = desk.answer("www.example.org", "www.example.org. 60 IN A 192.0.2.80")
+    assert message.answer[0].to_text() == "www.example.org. 60 IN A 192.0.2.80"
+    assert desk.events == []
+    assert desk.queries("allow") == 1
+
+
+def test_lookup_of_a_connect_url_is_recorded(desk):
+    desk.answer("tunnel.us.connect.example.com", "x.test. 60 IN A 192.0.2.80", transport=TCP)
+    (event,) = desk.events
+    assert (event.action, event.rule) == ("allow", "connect-url:connect.example.com:443")
+    assert desk.queries("allow", TCP) == 1
+
+
+def test_alias_of_a_default_name_is_blocked(desk):
+    message = desk.answer(
+        "innocent.test",
+        "innocent.test. 60 IN CNAME connect.ngrok-agent.com.",
+        "connect.ngrok-agent.com. 60 IN A 203.0.113.10",
+    )
+    assert message.rcode() == dns.rcode.NXDOMAIN
+    assert message.answer == []
+    (event,) = desk.events
+    assert event.name == "innocent.test"
+    assert event.reason.startswith("it is an alias of connect.ngrok-agent.com")
+    assert (desk.queries("block"), desk.queries("allow")) == (1, 0)
+
+
+def test_rule_for_other_clients_does_not_concern_this_one(desk):
+    assert isinstance(desk.ask("guests.test"), Ask)
+    assert isinstance(desk.ask("guests.test", client=ip_address("10.9.1.1")), bytes)
+
+
+def test_monitor_answers_and_records(desk):
+    assert desk.answer("watched.test", "watched.test. 60 IN A 192.0.2.1").answer
+    assert desk.events[0].action == "monitor"
+
+
+def test_monitor_mode_answers_all_and_records_what_it_would_have_done(policy_from):
+    desk = Desk(policy_from(POLICY.replace("enforce", "monitor")))
+    assert desk.answer("connect.ngrok-agent.com", "connect.ngrok-agent.com. 60 IN A 192.0.2.1")
+    assert desk.answer("innocent.test", "innocent.test. 60 IN CNAME tunnel.ngrok.com.").answer
+    assert [event.action for event in desk.events] == ["monitor", "monitor"]
+    assert all("would block" in event.reason for event in desk.events)
+
+
+def test_policy_of_the_moment_of_the_answer_decides(desk, policy_from):
+    ask = desk.ask("later.test")
+    desk.policy.current = policy_from(
+        "{version: 1, default: allow, rules: "
+        "[{id: new, action: block, match: {names: [later.test]}}]}"
+    )
+    reply = dns.message.make_response(dns.message.make_query("later.test", "A")).to_wire()
+    message = dns.message.from_wire(desk.responder.resume(ask, reply))
+    assert message.rcode() == dns.rcode.NXDOMAIN
+    assert desk.events[0].rule == "new"
+
+
+def test_no_upstream_is_a_failure_that_says_so(desk):
+    message = dns.message.from_wire(desk.responder.resume(desk.ask("www.test"), None))
+    assert message.rcode() == dns.rcode.SERVFAIL
+    assert message.extended_errors()[0].text == "no upstream answers"
+    assert desk.metrics.dns_discarded.cell("upstream_failed").value == 1
+
+
+@pytest.mark.parametrize(("on_failure", "passes"), [("closed", False), ("open", True)])
+def test_answer_that_cannot_be_read_fails_as_the_policy_says(policy_from, on_failure, passes):
+    desk = Desk(policy_from(f"{{version: 1, default: allow, on_failure: {{dns: {on_failure}}}}}"))
+    ask = desk.ask("www.test", id=9)
+    reply = dns.message.make_response(dns.message.make_query("www.test", "A", id=1)).to_wire()
+    damaged = reply[:7] + b"\5" + reply[8:]
+    answer = desk.responder.resume(ask, damaged)
+    assert answer[:2] == b"\0\x09"
+    assert (answer[3] & 0xF == dns.rcode.NOERROR) is passes
+
+
+def test_large_answer_is_whole_over_tcp_and_truncated_over_udp(desk):
+    lines = [f"big.test. 60 IN A 192.0.2.{number}" for number in range(100)]
+    assert not desk.answer("big.test", *lines).answer
+    assert len(desk.answer("big.test", *lines, transport=TCP).answer[0]) == 100
+
+
+def test_packet_that_is_no_query_is_not_answered(desk):
+    assert desk.responder.answer(b"\0" * 5, Asker(CLIENT, UDP), 0.0) is None
+    assert desk.metrics.dns_discarded.cell("malformed").value == 1
+
+
+def test_too_many_queries_are_told_so(desk):
+    message = dns.message.from_wire(desk.responder.overloaded(desk.ask("www.test")))
+    assert message.rcode() == dns.rcode.SERVFAIL
+    assert desk.metrics.dns_discarded.cell("overloaded").value == 1
