@@ -127,11 +127,13 @@ class Metrics(Collector):
             reason=(
                 "client_gone",
                 "client_silent",
+                "gateway_address",
                 "internal_error",
                 "malformed_request",
                 "not_redirected",
                 "socks_authentication",
                 "too_many_connections",
+                "upstream_gone",
                 "upstream_timeout",
                 "upstream_unreachable",
             ),

@@ -5,46 +5,48 @@ mitmproxy (``mitmdump -s``, see standalone.py) it does so for every connection: 
 pass a Connect URL on untouched once its issuer is verified, leave the rest to mitmproxy.
 """
 
-import asyncio
-import logging
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mitmproxy import connection, ctx, http, tls
+from mitmproxy import connection, ctx, http, tcp, tls
 from mitmproxy.addons.proxyserver import Proxyserver
-from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from enforcer.audit.event import Record, audit_event
+from enforcer.audit.event import Record
 from enforcer.metrics import Metrics
 from enforcer.policy.addresses import parse_address
-from enforcer.policy.decide import decide
 from enforcer.policy.holder import PolicyHolder
-from enforcer.policy.model import Address, Plane, Request, Verdict
+from enforcer.policy.model import Address, Plane, Request
 from enforcer.policy.model import Protocol as Spoken
 from enforcer.policy.names import fold
 from enforcer.proxy import entrances
-from enforcer.proxy.flow import Resolve
-from enforcer.proxy.verifier import Verifier
-from enforcer.tls.first_bytes import AlertDescription, build_alert
-
-log = logging.getLogger(__name__)
+from enforcer.proxy.entrances import Destination, ProxyError
+from enforcer.proxy.inquiry import Denied, Inquiry, Resolve, Verify
+from enforcer.tls.first_bytes import AlertDescription, NeedMore, build_alert, sniff
 
 
 @dataclass(frozen=True, slots=True)
 class AddonServices:
-    """What the add-on asks. Without ``resolve``, mitmproxy looks names up by itself.
+    """What the add-on asks.
 
-    ``intercept`` leaves what the policy allows to mitmproxy; otherwise it is passed on.
+    ``intercept`` is stock mitmproxy's trade: tunnels come here, and what the policy
+    allows is left to mitmproxy. In the gateway they go through the gate.
     """
 
     policy: PolicyHolder
     record: Record
     metrics: Metrics
-    verifier: Verifier
-    resolve: Resolve | None
+    verifier: Verify
+    resolve: Resolve
     intercept: bool
     clock: Callable[[], float]
+
+
+class Unreachable(Exception):  # noqa: N818 the answer to one request
+    """There is nowhere to send a request to; what to answer instead."""
+
+    def __init__(self, error: ProxyError, details: str) -> None:
+        self.error = error
+        super().__init__(details)
 
 
 class PolicyAddon:
@@ -52,163 +54,205 @@ class PolicyAddon:
 
     def __init__(self, services: AddonServices) -> None:
         self._services = services
-        # Clients whose connection is a CONNECT tunnel by now, by mitmproxy's id.
+        # By mitmproxy's id: clients in a CONNECT tunnel, those whose first words in it
+        # were judged, and those that were refused.
         self._tunnels: set[str] = set()
+        self._heard: set[str] = set()
+        self._refused: set[str] = set()
 
     def client_disconnected(self, client: connection.Client) -> None:
-        self._tunnels.discard(client.id)
+        for clients in (self._tunnels, self._heard, self._refused):
+            clients.discard(client.id)
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
+        if not self._services.intercept:
+            # The gate has seen only this connection's first request.
+            details = "send CONNECT on a connection of its own"
+            flow.response = _response(entrances.BAD_REQUEST, details)
+            return
         self._tunnels.add(flow.client_conn.id)
-        request = self._request(flow.client_conn, flow.request.host, flow.request.port, None)
-        verdict = decide(self._services.policy.current, request)
-        if verdict.blocks:
-            self._conclude(request, verdict)
-            flow.response = self._refusal(entrances.DENIED, self._explain(verdict))
+        destination = entrances.destination(flow.request.host, flow.request.port)
+        if destination is None:
+            details = "CONNECT wants host:port"
+            flow.response = _response(entrances.BAD_REQUEST, details)
+            return
+        inquiry = self._inquiry()
+        try:
+            inquiry.judge(self._request(flow.client_conn, destination, None))
+        except Denied as denied:
+            inquiry.conclude()
+            flow.response = _response(entrances.DENIED, str(denied))
 
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if flow.client_conn.tls_established:
-            return  # decided when its ClientHello came
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.client_conn.tls_established or flow.error:
+            return  # decided when its ClientHello came, or refused by mitmproxy
+        inquiry = self._inquiry()
+        try:
+            address = await self._admit_request(inquiry, flow)
+        except Denied as denied:
+            self._refuse(flow, entrances.DENIED, str(denied))
+        except Unreachable as unreachable:
+            self._refuse(flow, unreachable.error, str(unreachable))
+        else:
+            # This very address is dialled. The Host field stays what it is.
+            flow.request.data.host = str(address)
+        finally:
+            inquiry.conclude()
+
+    async def _admit_request(self, inquiry: Inquiry, flow: http.HTTPFlow) -> Address:
+        """Where to send a request. Raises Denied and Unreachable."""
         if flow.request.scheme != "http":
-            details = "ask for https by CONNECT"
-            flow.response = self._refusal(entrances.BAD_REQUEST, details)
-            return
+            raise Unreachable(entrances.BAD_REQUEST, "ask for https by CONNECT")
+        dialled = entrances.destination(flow.request.host, flow.request.port)
         # The Host field names the site that the destination will serve (RFC 9110 7.2).
-        for name in dict.fromkeys((flow.request.host, flow.request.pretty_host)):
-            request = self._request(flow.client_conn, name, flow.request.port, Spoken.HTTP)
-            verdict = decide(self._services.policy.current, request)
-            self._conclude(request, verdict)
-            if verdict.blocks:
-                flow.response = self._refusal(entrances.DENIED, self._explain(verdict))
-                return
-
-    async def server_connect(self, data: ServerConnectionHookData) -> None:
-        """Dial an address that our own resolver gave and that the policy lets pass."""
-        if self._services.resolve is None or data.server.address is None:
-            return
-        host, port = data.server.address[:2]
-        request = self._request(data.client, host, port, None)
-        addresses: tuple[Address, ...] = (request.address,) if request.address else ()
-        if not addresses:
-            resolved = await self._services.resolve(request.name, _client_address(data.client))
-            addresses = resolved.addresses
-            if resolved.verdict is not None:
-                self._conclude(request, resolved.verdict)
-                data.server.error = self._explain(resolved.verdict)
-                return
-        if not addresses:
-            data.server.error = f"{request.name} has no address"
-            return
-        request = request._replace(address=addresses[0])
-        verdict = decide(self._services.policy.current, request)
-        if verdict.blocks:
-            self._conclude(request, verdict)
-            data.server.error = self._explain(verdict)
-        data.server.address = (str(addresses[0]), port)
+        meant = entrances.destination(fold(flow.request.pretty_host), flow.request.port)
+        if dialled is None or meant is None:
+            raise Unreachable(entrances.BAD_REQUEST, "the request has no valid host name")
+        request = self._request(flow.client_conn, dialled, Spoken.HTTP)
+        inquiry.judge(request)
+        for address in await self._addresses(inquiry, request):
+            if entrances.exposes_gateway(address, _client_address(flow.client_conn)):
+                self._services.metrics.tls_discarded.add("gateway_address")
+                details = f"{address} is the gateway's own"
+                raise Unreachable(entrances.PROHIBITED, details)
+            inquiry.judge(request._replace(address=address))
+            # An address in the Host field says no more than the one dialled.
+            if meant.name:
+                inquiry.judge(request._replace(name=meant.name, address=address))
+            return address
+        raise Unreachable(entrances.NAME_NOT_FOUND, f"{dialled.name} has no address")
 
     async def tls_clienthello(self, data: tls.ClientHelloData) -> None:
-        context = data.context
-        if context.server.address is None:
+        client, server = data.context.client, data.context.server
+        destination = entrances.destination(*server.address[:2]) if server.address else None
+        if destination is None:
+            self._end_hello(data, AlertDescription.INTERNAL_ERROR)
             return
-        host, port = context.server.address[:2]
-        address = await self._address(context.server)
-        sni = fold(data.client_hello.sni or "")
-        dialled = self._request(context.client, host, port, Spoken.TLS).name
-        untouched = not self._services.intercept
-        for name in dict.fromkeys([name for name in (dialled, sni) if name] or [""]):
-            request = self._request(context.client, name, port, Spoken.TLS)
-            request = request._replace(address=address)
-            verdict = await self._verified(request)
-            self._conclude(request, verdict)
-            if verdict.blocks:
-                self._close(context.client, verdict)
-                data.ignore_connection = True
-                return
-            untouched |= verdict.connect_url is not None
-        data.ignore_connection = untouched
+        inquiry = self._inquiry()
+        try:
+            dialled = self._request(client, destination, Spoken.TLS)
+            address = await self._server_address(inquiry, server, dialled)
+            sni = fold(data.client_hello.sni or "")
+            names = [name for name in (dialled.name, sni) if name] or [""]
+            for name in dict.fromkeys(names):
+                verdict = await inquiry.admit(dialled._replace(name=name, address=address))
+                data.ignore_connection |= verdict.connect_url is not None
+        except Denied as denied:
+            self._end_hello(data, denied.alert)
+        except Unreachable:
+            self._end_hello(data, AlertDescription.INTERNAL_ERROR)
+        finally:
+            inquiry.conclude()
 
-    async def _verified(self, request: Request) -> Verdict:
-        policy = self._services.policy.current
-        verdict = decide(policy, request)
-        if verdict.verify is None or request.address is None or request.port is None:
-            return verdict
-        fact = await self._services.verifier.verify(
-            verdict.verify, request.address, request.port, request.name
-        )
-        return decide(policy, request._replace(certificate=fact))
+    def tls_start_client(self, data: tls.TlsData) -> None:
+        if data.context.client.id in self._refused:
+            data.ssl_conn = None  # no handshake: mitmproxy closes
 
-    async def _address(self, server: connection.Server) -> Address | None:
-        """Where the server is or will be dialled."""
+    async def tcp_message(self, flow: tcp.TCPFlow) -> None:
+        """What speaks in a tunnel that is neither TLS nor HTTP, by its first words."""
+        client, message = flow.client_conn, flow.messages[-1]
+        if not message.from_client or client.id in self._heard:
+            return
+        self._heard.add(client.id)
+        if flow.server_conn.address is None:
+            return
+        destination = entrances.destination(*flow.server_conn.address[:2])
+        protocol = sniff(message.content)
+        spoken = Spoken.UNKNOWN if isinstance(protocol, NeedMore) else protocol
+        inquiry = self._inquiry()
+        try:
+            if destination is not None:
+                request = self._request(client, destination, spoken)
+                if flow.server_conn.peername:
+                    address = parse_address(flow.server_conn.peername[0])
+                    request = request._replace(address=address)
+                await inquiry.admit(request)
+        except Denied:
+            message.content = b""
+            self._last_words(client, b"")
+        finally:
+            inquiry.conclude()
+
+    async def _addresses(self, inquiry: Inquiry, request: Request) -> tuple[Address, ...]:
+        if request.address is not None:
+            return (request.address,)
+        return await inquiry.look_up(self._services.resolve, request)
+
+    async def _server_address(
+        self, inquiry: Inquiry, server: connection.Server, request: Request
+    ) -> Address:
+        """Where the server is or will be dialled. Raises Denied and Unreachable."""
         if server.peername:
             return parse_address(server.peername[0])
-        assert server.address is not None  # noqa: S101 the caller has looked
-        host, port = server.address[:2]
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError:
-            return None
+        addresses = await self._addresses(inquiry, request)
+        if not addresses:
+            raise Unreachable(entrances.NAME_NOT_FOUND, f"{request.name} has no address")
         # From here on this very address, so that what was verified is what is used.
-        server.address = (str(found[0][4][0]), port)
-        return parse_address(str(found[0][4][0]))
+        server.address = (str(addresses[0]), request.port or 0)
+        return addresses[0]
+
+    def _inquiry(self) -> Inquiry:
+        services = self._services
+        return Inquiry(
+            services.policy.current, services.record, services.metrics, services.verifier
+        )
 
     def _request(
-        self, client: connection.Client, host: str, port: int, protocol: Spoken | None
+        self, client: connection.Client, destination: Destination, protocol: Spoken | None
     ) -> Request:
-        try:
-            name, address = "", parse_address(host)
-        except ValueError:
-            name, address = fold(host), None
-        tunnel = client.id in self._tunnels
-        plain = Plane.HTTP if protocol is Spoken.HTTP else Plane.TLS
+        if client.id in self._tunnels:
+            plane = Plane.CONNECT
+        elif client.proxy_mode.type_name == "socks5":
+            plane = Plane.SOCKS5
+        else:
+            plane = Plane.HTTP if protocol is Spoken.HTTP else Plane.TLS
         return Request(
-            plane=Plane.CONNECT if tunnel else plain,
-            name=name,
-            address=address,
-            port=port,
+            plane=plane,
+            name=destination.name,
+            address=destination.address,
+            port=destination.port,
             client=_client_address(client),
             protocol=protocol,
             time_s=self._services.clock(),
         )
 
-    def _explain(self, verdict: Verdict) -> str:
-        return verdict.explain(self._services.policy.current.hint)
+    def _refuse(self, flow: http.HTTPFlow, error: ProxyError, details: str) -> None:
+        headers = flow.request.headers
+        if "content-length" not in headers and "transfer-encoding" not in headers:
+            flow.response = _response(error, details)
+            return
+        # mitmproxy fails on a response to a request whose body it streams.
+        self._last_words(flow.client_conn, entrances.build_http_refusal(error, details))
+        flow.kill()
 
-    def _conclude(self, request: Request, verdict: Verdict) -> None:
-        services = self._services
-        services.metrics.tls_connections.add(verdict.action.value, request.plane.value)
-        if verdict.recorded:
-            digest = services.policy.current.policy.digest
-            services.record(audit_event(request, verdict, digest))
-
-    @staticmethod
-    def _refusal(error: entrances.ProxyError, details: str) -> http.Response:
-        return http.Response.make(
-            error.http_status,
-            f"{details}\n",
-            {
-                "Content-Type": "text/plain; charset=utf-8",
-                "Proxy-Status": entrances.proxy_status(error, details),
-                "Connection": "close",
-            },
-        )
-
-    @staticmethod
-    def _close(client: connection.Client, verdict: Verdict) -> None:
+    def _end_hello(self, data: tls.ClientHelloData, alert: AlertDescription) -> None:
         """Alert and close: the hook itself can only pass on or intercept."""
+        client = data.context.client
+        self._refused.add(client.id)
+        data.ignore_connection = data.establish_server_tls_first = False
+        self._last_words(client, build_alert(alert))
+
+    @staticmethod
+    def _last_words(client: connection.Client, words: bytes) -> None:
         proxyserver = ctx.master.addons.get("proxyserver")
         assert isinstance(proxyserver, Proxyserver)  # noqa: S101 no hook without it
-        writer = proxyserver.connections[client.id].transports[client].writer
-        if writer is not None:
-            certificate = verdict.connect_url is not None
-            writer.write(
-                build_alert(
-                    AlertDescription.ACCESS_DENIED
-                    if certificate
-                    else AlertDescription.UNRECOGNIZED_NAME
-                )
-            )
-            writer.close()
+        handler = proxyserver.connections.get(client.id)
+        stream = handler.transports.get(client) if handler else None
+        if stream and stream.writer is not None:
+            stream.writer.write(words)
+            stream.writer.close()
+
+
+def _response(error: ProxyError, details: str) -> http.Response:
+    return http.Response.make(
+        error.http_status,
+        f"{details}\n",
+        {
+            "Content-Type": "text/plain; charset=utf-8",
+            "Proxy-Status": entrances.proxy_status(error, details),
+            "Connection": "close",
+        },
+    )
 
 
 def _client_address(client: connection.Client) -> Address:

@@ -3,6 +3,9 @@
 Sans-I/O but for original_destination, which asks the kernel about a socket. Parsers
 return a value, NEED_MORE, or Malformed; they never raise and read a bounded head.
 RFC 9110 9.3.6 (CONNECT), RFC 9209 (Proxy-Status), RFC 1928 (SOCKS5).
+
+Which names and addresses are allowed is the policy's business. The exception is what
+would turn the gateway against itself: see exposes_gateway.
 """
 
 import socket
@@ -14,6 +17,7 @@ from typing import NamedTuple
 from enforcer.policy.addresses import parse_address
 from enforcer.policy.model import Address
 from enforcer.policy.names import parse_host
+from enforcer.settings import Endpoint
 from enforcer.tls.clienthello import Malformed
 from enforcer.tls.first_bytes import NEED_MORE, NeedMore
 
@@ -68,6 +72,8 @@ DENIED = ProxyError("http_request_denied", 403, SocksReply.NOT_ALLOWED)
 CERTIFICATE_REFUSED = ProxyError("tls_certificate_error", 403, SocksReply.NOT_ALLOWED)
 NAME_NOT_FOUND = ProxyError("dns_error", 502, SocksReply.HOST_UNREACHABLE)
 CONNECTION_REFUSED = ProxyError("connection_refused", 502, SocksReply.CONNECTION_REFUSED)
+UNROUTABLE = ProxyError("destination_ip_unroutable", 502, SocksReply.HOST_UNREACHABLE)
+PROHIBITED = ProxyError("destination_ip_prohibited", 403, SocksReply.NOT_ALLOWED)
 CONNECTION_TIMEOUT = ProxyError("connection_timeout", 504, SocksReply.HOST_UNREACHABLE)
 BAD_REQUEST = ProxyError("http_request_error", 400, SocksReply.GENERAL_FAILURE)
 
@@ -80,34 +86,61 @@ _REASON_PHRASES = {
 
 CONNECT_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 SOCKS_VERSION = 5
+SOCKS4_VERSION = 4
+# The protocol of 1992 (SOCKS.Protocol): version 0, 91 "request rejected or failed".
+SOCKS4_REJECTED = bytes((0, 91)) + bytes(6)
 _NO_AUTHENTICATION = 0
 _CMD_CONNECT = 1
 _ATYP_V4, _ATYP_NAME, _ATYP_V6 = 1, 3, 4
 
 
-def original_destination(connection: socket.socket) -> Destination | None:
-    """Where a redirected connection was going (nftables REDIRECT or TPROXY).
+def original_destination(connection: socket.socket, door: Endpoint) -> Destination | None:
+    """Where a connection was going that nftables brought to ``door``, our listener.
 
-    None when it was not redirected: the client dialled the gateway itself.
+    REDIRECT leaves the destination with the connection tracker, TPROXY leaves it as the
+    socket's own address. None when the client dialled the gateway itself.
     """
     local = connection.getsockname()
     here = Destination("", parse_address(local[0]), local[1])
+    there = _tracked_destination(connection) or here
+    if there != here:
+        return there
+    return None if door.port == here.port and _covers(door.host, here.address) else here
+
+
+def _tracked_destination(connection: socket.socket) -> Destination | None:
     try:
-        if connection.family == socket.AF_INET6 and isinstance(here.address, IPv6Address):
+        if connection.family == socket.AF_INET6:
             raw = connection.getsockopt(socket.IPPROTO_IPV6, _SO_ORIGINAL_DST, _SOCKADDR_IN6.size)
             port, packed = _SOCKADDR_IN6.unpack(raw)
-            there = Destination("", IPv6Address(packed), port)
-        else:
-            raw = connection.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, _SOCKADDR_IN.size)
-            port, packed = _SOCKADDR_IN.unpack(raw)
-            there = Destination("", IPv4Address(packed), port)
+            return Destination("", parse_address(str(IPv6Address(packed))), port)
+        raw = connection.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, _SOCKADDR_IN.size)
+        port, packed = _SOCKADDR_IN.unpack(raw)
+        return Destination("", IPv4Address(packed), port)
     except OSError:
-        return None
-    return there if there != here else None
+        return None  # not tracked
+
+
+def _covers(host: str, address: Address | None) -> bool:
+    listened = parse_address(host)
+    return listened.is_unspecified or listened == address
+
+
+def exposes_gateway(address: Address, client: Address) -> bool:
+    """Whether only the gateway itself could reach this, and the client asks from elsewhere.
+
+    Its own services on loopback (the admin pages are there), and what it alone has on
+    its link, such as a cloud's metadata service. Squid denies the same by default
+    (to_localhost, to_linklocal).
+    """
+    private = address.is_loopback or address.is_link_local or address.is_unspecified
+    return (private or address.is_multicast) and not client.is_loopback
 
 
 def parse_http_head(data: bytes | bytearray) -> ConnectHead | PlainHttp | NeedMore | Malformed:
     """The head of a proxy request. A plain request is told apart by its first line alone."""
+    if data and not data[:1].isalpha():
+        return Malformed("not an HTTP request")
     line_end = data.find(b"\r\n")
     if line_end < 0:
         return _need_more(data)
@@ -138,8 +171,11 @@ def _parse_authority(target: bytes) -> Destination | None:
 
 
 def destination(host: str, port: int) -> Destination | None:
-    """A destination of a host name or an address literal; None when it is neither."""
-    if not 0 < port <= _MAX_PORT:
+    """A destination of a host name or an address literal; None when it is neither.
+
+    Names outside ASCII are A-labels on the wire (RFC 3986 3.2.2, RFC 5890 2.3.2.1).
+    """
+    if not 0 < port <= _MAX_PORT or not host.isascii():
         return None
     try:
         return Destination("", parse_address(host), port)
@@ -192,6 +228,8 @@ def parse_socks_greeting(data: bytes | bytearray) -> SocksGreeting | NeedMore:
 
 
 class SocksRequest(NamedTuple):
+    """A SOCKS5 CONNECT: its destination, and how many bytes the request has."""
+
     destination: Destination
     length: int
 

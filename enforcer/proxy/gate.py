@@ -5,19 +5,26 @@ one port). One task per connection until it is spliced; from then on only protoc
 """
 
 import asyncio
+import contextlib
 import logging
+import socket
 from functools import partial
 
+from enforcer.policy.addresses import parse_address
 from enforcer.policy.model import Plane
-from enforcer.proxy.client import ClientProtocol
+from enforcer.proxy.collector import Collector
+from enforcer.proxy.entrances import MAX_HEAD_BYTES
 from enforcer.proxy.flow import Flow, FlowServices
-from enforcer.proxy.splice import Splice
+from enforcer.proxy.splice import Passed, Splice
 from enforcer.settings import Endpoint
 
 log = logging.getLogger(__name__)
 
 # Connections that wait to be accepted; the kernel caps it at net.core.somaxconn.
 BACKLOG = 4096
+# Failures of our own that are logged with their trace; all are counted.
+MAX_REPORTED = 100
+_IPV6_TRANSPARENT = 75  # linux/in6.h
 
 
 class Gate:
@@ -29,6 +36,11 @@ class Gate:
         self._servers: list[asyncio.Server] = []
         self._flows: set[asyncio.Task[None]] = set()
         self._splices: set[Splice] = set()
+        self._passed = Passed(
+            self._metrics.spliced_bytes.cell("to_upstream"),
+            self._metrics.spliced_bytes.cell("to_client"),
+        )
+        self._reported: set[tuple[str, str, int]] = set()
         self._empty = asyncio.Event()
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -41,17 +53,14 @@ class Gate:
         return await self._listen(endpoint, Plane.CONNECT)
 
     async def _listen(self, endpoint: Endpoint, plane: Plane) -> Endpoint:
-        server = await asyncio.get_running_loop().create_server(
-            partial(ClientProtocol, partial(self._accept, plane)),
-            endpoint.host,
-            endpoint.port,
-            backlog=BACKLOG,
-        )
-        self._servers.append(server)
+        listener = _bind(endpoint, transparent=plane is Plane.TLS)
+        door = Endpoint(*listener.getsockname()[:2])
+        factory = partial(Collector, MAX_HEAD_BYTES, partial(self._accept, plane, door))
+        loop = asyncio.get_running_loop()
+        self._servers.append(await loop.create_server(factory, sock=listener, backlog=BACKLOG))
         if self._sweep is None:
             self._schedule_sweep()
-        host, port = server.sockets[0].getsockname()[:2]
-        return Endpoint(host, port)
+        return door
 
     @property
     def open_connections(self) -> int:
@@ -79,13 +88,19 @@ class Gate:
         for task in flows:
             task.cancel()
         await asyncio.gather(*flows, return_exceptions=True)
+        # An aborted transport tells its protocol in the loop's next round.
+        self._count()
+        await self._empty.wait()
 
-    def _accept(self, plane: Plane, client: ClientProtocol) -> None:
-        if self.open_connections >= self._services.settings.max_connections:
-            self._metrics.tls_discarded.add("too_many_connections")
+    def _accept(self, plane: Plane, door: Endpoint, client: Collector) -> None:
+        peer = client.transport.get_extra_info("peername")
+        full = self.open_connections >= self._services.settings.max_connections
+        if full or not peer:  # without a peer, it was gone before it was accepted
+            self._metrics.tls_discarded.add("too_many_connections" if full else "client_gone")
             client.transport.abort()
             return
-        flow = Flow(self._services, client, plane, self._splice)
+        address = parse_address(peer[0])
+        flow = Flow(self._services, client, address, door, plane, self._adopt, self._passed)
         task = asyncio.get_running_loop().create_task(flow.run())
         self._flows.add(task)
         self._count()
@@ -94,20 +109,22 @@ class Gate:
     def _flow_ended(self, task: asyncio.Task[None]) -> None:
         self._flows.discard(task)
         self._count()
-        if not task.cancelled() and (error := task.exception()):
-            self._metrics.tls_discarded.add("internal_error")
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        self._metrics.tls_discarded.add("internal_error")
+        # Once per place: what a client can cause, it can cause a million times.
+        place = _origin(error)
+        if place not in self._reported and len(self._reported) < MAX_REPORTED:
+            self._reported.add(place)
             log.error("a connection failed for a reason of our own", exc_info=error)
 
-    def _splice(
-        self, client: asyncio.Transport, upstream: asyncio.Transport, first_bytes: bytes
-    ) -> None:
-        self._splices.add(Splice(client, upstream, first_bytes, self._splice_ended))
+    def _adopt(self, splice: Splice) -> None:
+        splice.on_end = self._splice_ended
+        self._splices.add(splice)
 
     def _splice_ended(self, splice: Splice) -> None:
         self._splices.discard(splice)
         self._count()
-        self._metrics.spliced_bytes.add("to_upstream", by=splice.client.received)
-        self._metrics.spliced_bytes.add("to_client", by=splice.upstream.received)
 
     def _count(self) -> None:
         self._metrics.tls_open_connections.set(self.open_connections)
@@ -131,3 +148,27 @@ class Gate:
         for server in self._servers:
             server.close()
         self._servers.clear()
+
+
+def _bind(endpoint: Endpoint, *, transparent: bool) -> socket.socket:
+    """A listening socket. Raises OSError."""
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    listener = socket.create_server(tuple(endpoint), family=family, backlog=BACKLOG)
+    if transparent:
+        # TPROXY hands connections only to such a socket; REDIRECT can do without, and
+        # without CAP_NET_ADMIN there is no TPROXY anyway.
+        with contextlib.suppress(PermissionError):
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, _IPV6_TRANSPARENT, 1)
+            else:
+                listener.setsockopt(socket.SOL_IP, socket.IP_TRANSPARENT, 1)
+    return listener
+
+
+def _origin(error: BaseException) -> tuple[str, str, int]:
+    """The type of an error, and the file and line that raised it."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    where = (trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace else ("", 0)
+    return (type(error).__name__, *where)

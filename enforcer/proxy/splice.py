@@ -1,37 +1,67 @@
 """Bytes between two transports, untouched: back-pressure, half-close, counts.
 
-Each end is a Half, the protocol of its transport; what it reads goes to its peer.
+Each end is a Half, the protocol of its transport; what it reads goes to its peer. A
+splice begins half: the server may speak (SSH and SMTP servers do so first), while what
+the client says is held back until it is released.
 """
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
+
+from enforcer.metrics import Cell
+from enforcer.proxy.collector import Collector
+
+
+class Passed(NamedTuple):
+    """Where the bytes of all splices are counted."""
+
+    to_upstream: Cell
+    to_client: Cell
 
 
 class Half(asyncio.Protocol):
     """One end of a splice. ``received`` counts the bytes read here."""
 
-    __slots__ = ("_on_end", "_saw_eof", "peer", "received", "transport")
+    __slots__ = ("_on_end", "_passed", "_saw_eof", "peer", "received", "transport")
 
     peer: "Half"
 
-    def __init__(self, transport: asyncio.Transport, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, passed: Cell, on_end: Callable[[], None]
+    ) -> None:
         self.transport = transport
         self.received = 0
+        self._passed = passed
         self._on_end = on_end
         self._saw_eof = False
 
+    def take_over(self, collector: Collector) -> None:
+        """Become the transport's protocol; what came before goes first."""
+        self.transport.set_protocol(self)
+        if not collector.eof:
+            # Before the write below, whose back-pressure may stop it again.
+            self.transport.resume_reading()
+        if collector.buffer:
+            self.data_received(bytes(collector.buffer))
+            collector.buffer.clear()
+        if collector.eof and not self.eof_received():
+            self.transport.close()
+
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
+        self._passed.value += len(data)
         self.peer.transport.write(data)
 
     def eof_received(self) -> bool:
         """Pass the half-close on; the transport stays open for the other direction."""
         self._saw_eof = True
+        other = self.peer.transport
         if self.peer._saw_eof:
-            self.peer.transport.close()
+            other.close()
             return False
-        if self.peer.transport.can_write_eof():
-            self.peer.transport.write_eof()
+        if other.can_write_eof() and not other.is_closing():
+            other.write_eof()
         return True
 
     def pause_writing(self) -> None:
@@ -51,26 +81,29 @@ class Half(asyncio.Protocol):
 class Splice:
     """Two transports joined, until both are closed."""
 
-    __slots__ = ("_ends_left", "_on_end", "_seen_bytes", "client", "upstream")
+    __slots__ = ("_client_collector", "_ends_left", "_seen_bytes", "client", "on_end", "upstream")
 
-    def __init__(
-        self,
-        client: asyncio.Transport,
-        upstream: asyncio.Transport,
-        first_bytes: bytes,
-        on_end: Callable[["Splice"], None],
-    ) -> None:
-        self._on_end = on_end
+    on_end: Callable[["Splice"], None] | None
+
+    def __init__(self, client: Collector, upstream: Collector, passed: Passed) -> None:
+        self.on_end = None
         self._ends_left = 2
         self._seen_bytes = -1
-        self.client = Half(client, self._ended)
-        self.upstream = Half(upstream, self._ended)
+        self._client_collector = client
+        self.client = Half(client.transport, passed.to_upstream, self._ended)
+        self.upstream = Half(upstream.transport, passed.to_client, self._ended)
         self.client.peer, self.upstream.peer = self.upstream, self.client
-        self.client.received = len(first_bytes)
-        client.set_protocol(self.client)
-        upstream.set_protocol(self.upstream)
-        upstream.write(first_bytes)
-        client.resume_reading()
+        client.flow_control = self.client
+        self.upstream.take_over(upstream)
+
+    @property
+    def open(self) -> bool:
+        """Whether there is anybody left at both ends."""
+        return not (self.client.transport.is_closing() or self.upstream.transport.is_closing())
+
+    def release(self) -> None:
+        """Pass on what the client says too."""
+        self.client.take_over(self._client_collector)
 
     def abort_if_idle(self) -> None:
         """End the splice when nothing was passed on since the last call."""
@@ -85,5 +118,5 @@ class Splice:
 
     def _ended(self) -> None:
         self._ends_left -= 1
-        if not self._ends_left:
-            self._on_end(self)
+        if not self._ends_left and self.on_end:
+            self.on_end(self)

@@ -1,0 +1,117 @@
+"""What one connection asks the policy, and what it was told.
+
+Every question and its last answer is kept by name, and put on record once at the end.
+Nothing here waits for the client.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, Protocol
+
+from enforcer.audit.event import Record, audit_event
+from enforcer.metrics import Metrics
+from enforcer.policy.compile import CompiledPolicy
+from enforcer.policy.decide import decide
+from enforcer.policy.model import Action, Address, CertificateFact, ConnectUrl, Request, Verdict
+from enforcer.proxy import entrances
+from enforcer.proxy.entrances import ProxyError
+from enforcer.tls.first_bytes import AlertDescription
+
+
+class Resolved(Protocol):
+    """What a lookup gave: addresses, or the verdict that blocked it."""
+
+    @property
+    def addresses(self) -> tuple[Address, ...]: ...
+    @property
+    def verdict(self) -> Verdict | None: ...
+
+
+Resolve = Callable[[str, Address], Awaitable[Resolved]]
+
+
+class Verify(Protocol):
+    """Who tells what is known of the certificate at an address. Never raises."""
+
+    async def verify(
+        self, url: ConnectUrl, address: Address, port: int, host: str
+    ) -> CertificateFact: ...
+
+
+class Denied(Exception):  # noqa: N818 not an error: the policy's answer is no
+    """A verdict that blocks, with the request it is about."""
+
+    def __init__(self, request: Request, verdict: Verdict, hint: str) -> None:
+        self.request = request
+        self.verdict = verdict
+        super().__init__(verdict.explain(hint))
+
+    @property
+    def error(self) -> ProxyError:
+        by_certificate = self.request.certificate is not None
+        return entrances.CERTIFICATE_REFUSED if by_certificate else entrances.DENIED
+
+    @property
+    def alert(self) -> AlertDescription:
+        if self.request.certificate is not None:
+            return AlertDescription.ACCESS_DENIED
+        return AlertDescription.UNRECOGNIZED_NAME
+
+
+class Inquiry:
+    """Asks one policy, whatever is reloaded meanwhile."""
+
+    def __init__(
+        self, policy: CompiledPolicy, record: Record, metrics: Metrics, verifier: Verify
+    ) -> None:
+        self._policy = policy
+        self._record = record
+        self._metrics = metrics
+        self._verifier = verifier
+        self._answers: dict[str, tuple[Request, Verdict]] = {}
+
+    def judge(self, request: Request) -> Verdict:
+        """Ask. Raises Denied."""
+        verdict = decide(self._policy, request)
+        self._answers[request.name] = (request, verdict)
+        if verdict.blocks:
+            self._deny(request, verdict)
+        return verdict
+
+    async def admit(self, request: Request) -> Verdict:
+        """Ask, check the certificate if the verdict wants it, and ask again. Raises Denied."""
+        verdict = self.judge(request)
+        if verdict.verify is None or request.address is None or request.port is None:
+            return verdict
+        fact = await self._verifier.verify(
+            verdict.verify, request.address, request.port, request.name
+        )
+        return self.judge(request._replace(certificate=fact))
+
+    async def look_up(self, resolve: Resolve, request: Request) -> tuple[Address, ...]:
+        """The addresses of the request's name; none when it has none. Raises Denied."""
+        assert request.client is not None  # noqa: S101 every connection has one
+        resolved = await resolve(request.name, request.client)
+        if resolved.verdict is not None:
+            self._answers[request.name] = (request, resolved.verdict)
+            self._deny(request, resolved.verdict)
+        return resolved.addresses
+
+    def conclude(self) -> None:
+        """Put on record what was decided, once per name; count the worst of it."""
+        if not self._answers:
+            return
+        digest = self._policy.policy.digest
+        worst, plane = Action.ALLOW, ""
+        for request, verdict in self._answers.values():
+            plane = request.plane.value
+            worst = max(worst, verdict.action, key=_SEVERITY.__getitem__)
+            if verdict.recorded:
+                self._record(audit_event(request, verdict, digest))
+        self._answers.clear()
+        self._metrics.tls_connections.add(worst.value, plane)
+
+    def _deny(self, request: Request, verdict: Verdict) -> NoReturn:
+        raise Denied(request, verdict, self._policy.hint)
+
+
+_SEVERITY = {Action.ALLOW: 0, Action.MONITOR: 1, Action.BLOCK: 2}
