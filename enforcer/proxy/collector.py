@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 
 class FlowControl(Protocol):
@@ -32,8 +32,8 @@ class Collector(asyncio.Protocol):
         self._more: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 TCP has no other
-        self.transport = transport
+        # TCP has no other kind; uvloop's does not inherit from it, so this cannot be asked.
+        self.transport = cast("asyncio.Transport", transport)
         if self._on_connection:
             self._on_connection(self)
 
