@@ -10,7 +10,7 @@ Precedence, from the first step to the last:
    and of equal ones exact over pattern over suffix; longest address prefix;
    narrowest port range; a protocol over none.
 3. Of two that are equal in all that, the policy's own beats a pack's. Two of one
-   origin that could be equal are a tie, which is refused at load (see compile).
+   origin that could be equal are a tie, which is refused at load (see ties).
 4. When none matches, the policy's ``default`` decides, by name.
 
 A fact that is not known yet counts as fitting a rule that lets through, and as not
@@ -24,7 +24,7 @@ At the end, ``mode: monitor`` turns every block into a monitor that says what it
 have done.
 """
 
-from enforcer.policy.compile import CompiledPolicy, allows_address, exact_fit, specificity
+from enforcer.policy.compile import CompiledPolicy, allows_address
 from enforcer.policy.model import (
     Action,
     CertificateCheck,
@@ -38,6 +38,7 @@ from enforcer.policy.model import (
     Rule,
     Verdict,
 )
+from enforcer.policy.specificity import exact_fit, specificity
 
 _SPOKEN = {
     Protocol.HTTP: "plain HTTP",

@@ -111,11 +111,12 @@ def _unmet(policy: CompiledPolicy, needs: Iterable[Need]) -> Iterator[Problem]:
             url = _usable(policy, client)
             if url is not None:
                 told.add(verdict.rule)
+                whom = "" if client in _EVERYBODY else f" for clients such as {client}"
                 yield Problem(
                     verdict.source,
                     verdict.rule,
-                    f"the Connect URL {url} is allowed, but {need.host}:{need.port} is blocked, "
-                    f"and {need.why}",
+                    f"the Connect URL {url} is allowed{whom}, but {need.host}:{need.port} is "
+                    f"blocked, and {need.why}",
                     _open(need, rules.get(verdict.rule)),
                 )
 

@@ -87,7 +87,7 @@ class Located:
                 raise PolicyError(problems)
             return loader.construct_document(node)
         except yaml.MarkedYAMLError as error:
-            raise PolicyError([self._syntax(error)]) from None
+            raise PolicyError([self._syntax(error, text)]) from None
         except UnicodeEncodeError as error:
             line = text.count("\n", 0, error.start) + 1
             problem, remedy = "there is half a character here (a surrogate)", "remove it"
@@ -101,9 +101,14 @@ class Located:
             if loader:
                 loader.dispose()
 
-    def _syntax(self, error: yaml.MarkedYAMLError) -> Problem:
+    def _syntax(self, error: yaml.MarkedYAMLError, text: str) -> Problem:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
+        if any(
+            written.lstrip(" ").startswith("\t") for written in text.split("\n")[line - 1 : line]
+        ):
+            problem, remedy = "this line is indented with a tab", "use spaces"
+            return Problem(Source(self.file, line), "", problem, remedy)
         problem = error.problem or "this is not YAML"
         if error.context and error.context_mark:
             problem = f"{error.context} from line {error.context_mark.line + 1}, {problem}"
