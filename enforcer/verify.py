@@ -1,23 +1,24 @@
 """What `enforcer verify` does: judge a chain, presented on line or kept in a file."""
 
-import asyncio
 import re
 import ssl
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforcer.policy.addresses import parse_address
-from enforcer.policy.compile import CompiledPolicy
-from enforcer.policy.model import Address, Issuer
+from enforcer.policy.model import Issuer
 from enforcer.policy.names import parse_host
-from enforcer.proxy.probe import ProbeError, fetch_chain
-from enforcer.settings import MAX_PORT
-from enforcer.tls.anchors import TrustAnchors, builtin_anchors, load_anchors
-from enforcer.tls.chain import CertificateSummary, ChainCode, ChainResult, verify_chain
+from enforcer.tls.anchors import BUILTIN, TrustAnchors, builtin_anchors, load_anchors
+from enforcer.tls.certificate import CertificateSummary
+from enforcer.tls.chain import verify_chain
 
-BUILTIN = ("ngrok", "letsencrypt")
+if TYPE_CHECKING:
+    from enforcer.policy.compile import CompiledPolicy
+
 DEFAULT_PORT = 443
+MAX_PORT = 65535
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -52,7 +53,7 @@ class Verification(NamedTuple):
             f"issuer    {self.issuer}",
         ]
         for depth, certificate in enumerate(self.path):
-            label = "path" if depth == 0 else ""
+            label = "" if depth else ("path" if self.accepted else "presented")
             until = certificate.not_after.date()
             lines.append(f"{label:<10}{'  ' * depth}{certificate.subject} (until {until})")
         return "\n".join(lines)
@@ -76,8 +77,10 @@ def verify_offline(chain: Path, host: str, roots: str | None, at: str | None) ->
         presented = [ssl.PEM_cert_to_DER_cert(block) for block in _PEM.findall(text)]
     except ValueError as error:
         raise VerifyError(f"{chain} is not PEM: {error}") from None
+    if not presented:
+        raise VerifyError(f"{chain} holds no certificate; give PEM text, BEGIN CERTIFICATE and on")
     name = _host(host)
-    return _judge(f"{name} by {chain}", presented, name, _roots(roots), _moment(at))
+    return _judge(f"{name} by {chain}", presented, name, _roots(roots) or _either(), _moment(at))
 
 
 def verify_online(
@@ -85,7 +88,7 @@ def verify_online(
     address: str | None,
     roots: str | None,
     at: str | None,
-    policy: CompiledPolicy | None,
+    policy: "CompiledPolicy | None",
     timeout_s: float,
 ) -> Verification:
     """What ``HOST[:PORT]`` presents now. Raises VerifyError.
@@ -93,64 +96,43 @@ def verify_online(
     Without ``roots``, a Connect URL must be issued as the policy says; any other host
     by ngrok or Let's Encrypt.
     """
-    host, _, port_text = target.partition(":")
-    host = _host(host)
-    port = _port(port_text) if port_text else DEFAULT_PORT
+    # Off line, nothing should be paid for asyncio.
+    from enforcer.proxy.look import look  # noqa: PLC0415
+    from enforcer.proxy.probe import ProbeError  # noqa: PLC0415
+
+    host, port = _split(target)
     expected = _roots(roots)
     if expected is None and policy is not None:
         url = policy.connect_url(host, port)
         expected = _anchors(url.issuer) if url else None
+    expected = expected or _either()
+    moment = _moment(at)
     try:
         where = parse_address(address) if address else None
     except ValueError as error:
-        raise VerifyError(str(error)) from None
-    look = _look(host, port, where, timeout_s)
+        raise VerifyError(f"--address: {error}") from None
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        presented, seen_at = asyncio.run(look)
+        presented, seen_at = look(host, port, where, timeout_s)
     except ProbeError as error:
         return Verification(
-            target=f"{host}:{port}",
-            expected=_name(expected),
+            target=shown if where is None else f"{shown} at {where}",
+            expected=expected.name,
             accepted=False,
             code="unavailable",
             issuer="unknown",
             reason=f"its certificate could not be seen: {error}",
         )
-    return _judge(f"{host}:{port} at {seen_at}", presented, host, expected, _moment(at))
-
-
-async def _look(
-    host: str, port: int, address: Address | None, timeout_s: float
-) -> tuple[tuple[bytes, ...], Address]:
-    try:
-        async with asyncio.timeout(timeout_s):
-            if address is None:
-                found = await asyncio.get_running_loop().getaddrinfo(host, port)
-                address = parse_address(str(found[0][4][0]))
-            return await fetch_chain(address, port, host), address
-    except TimeoutError:
-        raise ProbeError(f"no answer within {timeout_s:.0f} s") from None
-    except OSError as error:
-        raise ProbeError(error.strerror or str(error)) from None
+    return _judge(f"{shown} at {seen_at}", presented, host, expected, moment)
 
 
 def _judge(
-    target: str,
-    presented: tuple[bytes, ...] | list[bytes],
-    host: str,
-    expected: TrustAnchors | None,
-    at: datetime,
+    target: str, presented: Sequence[bytes], host: str, expected: TrustAnchors, at: datetime
 ) -> Verification:
-    tried = (expected,) if expected else tuple(map(builtin_anchors, BUILTIN))
-    result: ChainResult | None = None
-    for anchors in tried:
-        result = verify_chain(presented, host, anchors, at)
-        if result.code is not ChainCode.WRONG_ISSUER:
-            break
-    assert result is not None  # noqa: S101 at least one is tried
+    result = verify_chain(presented, host, expected, at)
     return Verification(
         target=target,
-        expected=_name(expected),
+        expected=expected.name,
         accepted=result.accepted,
         code=result.code.value,
         issuer=result.issuer,
@@ -159,8 +141,11 @@ def _judge(
     )
 
 
-def _name(expected: TrustAnchors | None) -> str:
-    return expected.name if expected else " or ".join(BUILTIN)
+def _either() -> TrustAnchors:
+    """Whoever may issue at a Connect URL."""
+    all_of_them = [builtin_anchors(name) for name in BUILTIN]
+    roots = tuple(root for anchors in all_of_them for root in anchors.certificates)
+    return TrustAnchors(" or ".join(BUILTIN), roots)
 
 
 def _anchors(issuer: Issuer) -> TrustAnchors:
@@ -171,7 +156,7 @@ def _roots(roots: str | None) -> TrustAnchors | None:
     if roots is None or roots in BUILTIN:
         return builtin_anchors(roots) if roots else None
     try:
-        return load_anchors(Path(roots).read_bytes())
+        return load_anchors(Path(roots).read_bytes(), roots)
     except OSError as error:
         raise VerifyError(
             f"--roots is ngrok, letsencrypt or a PEM file; {roots}: {error.strerror}"
@@ -180,7 +165,24 @@ def _roots(roots: str | None) -> TrustAnchors | None:
         raise VerifyError(f"{roots}: {error}") from None
 
 
+def _split(target: str) -> tuple[str, int]:
+    """Host and port of HOST, HOST:PORT, and of v6 addresses in brackets or bare."""
+    bracketed = re.fullmatch(r"\[(.+)\](?::(.*))?", target)
+    if bracketed:
+        host, port = bracketed[1], bracketed[2]
+    elif target.count(":") > 1:
+        host, port = target, None
+    else:
+        host, colon, rest = target.partition(":")
+        port = rest if colon else None
+    return _host(host), DEFAULT_PORT if port is None else _port(port)
+
+
 def _host(text: str) -> str:
+    try:
+        return str(parse_address(text))
+    except ValueError:
+        pass
     try:
         return parse_host(text)
     except ValueError as error:
@@ -188,8 +190,8 @@ def _host(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= MAX_PORT:
-        raise VerifyError(f"{text!r} is not a port")
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= MAX_PORT):
+        raise VerifyError(f"{text!r} is not a port; a port is a number from 1 to {MAX_PORT}")
     return int(text)
 
 
@@ -198,6 +200,6 @@ def _moment(text: str | None) -> datetime:
         return datetime.now(UTC)  # noqa: TID251 a command asks as of now
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise VerifyError(f"{text!r} is not a time such as 2027-01-31T12:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

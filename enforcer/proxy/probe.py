@@ -16,14 +16,22 @@ from enforcer.policy.model import Address
 _READ_BYTES: Final = 16384
 # A chain of the most that OpenSSL takes (100 KB) and what stands around it.
 MAX_HANDSHAKE_BYTES: Final = 160 * 1024
-# Errors that OpenSSL raises in a library of its own, when a certificate is no certificate.
-_CERTIFICATE_LIBRARIES: Final = frozenset(
-    {"asn1 encoding routines", "x509 certificate routines", "rsa routines"}
+# What agents offer up to TLS 1.2. Classic Diffie-Hellman is not among it, and would let
+# a server choose numbers that keep the loop busy. At level 0 weak keys pass: they must
+# reach our own check, which names them, and not end the handshake.
+_CIPHERS: Final = b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:kRSA+AES:!PSK:!SRP:@SECLEVEL=0"
+# OpenSSL's reasons for what is no certificate, or is the certificate of another's key.
+_BAD_CERTIFICATE: Final = frozenset(
+    {"ASN1 lib", "unable to find public key parameters", "bad signature"}
 )
 
 
 class ProbeError(Exception):
     """The certificates could not be seen; the message says why."""
+
+
+class BadCertificateError(ProbeError):
+    """What was presented cannot be read, or its key is not the server's."""
 
 
 async def fetch_chain(address: Address, port: int, host: str) -> tuple[bytes, ...]:
@@ -36,13 +44,18 @@ async def fetch_chain(address: Address, port: int, host: str) -> tuple[bytes, ..
     except OSError as error:
         raise ProbeError(f"it cannot be reached: {error.strerror or error}") from None
     try:
-        return await _handshake(reader, writer, host)
+        chain = await _handshake(reader, writer, host)
+        writer.close()
     except SSL.Error as error:
-        raise ProbeError(f"the TLS handshake failed: {_say(error)}") from None
+        reason = _reason(error)
+        kind = BadCertificateError if reason in _BAD_CERTIFICATE else ProbeError
+        raise kind(f"the TLS handshake failed: {reason}") from None
     except OSError as error:
         raise ProbeError(f"the connection broke: {error.strerror or error}") from None
     finally:
-        writer.transport.abort()
+        if not writer.is_closing():
+            writer.transport.abort()
+    return chain
 
 
 async def _handshake(
@@ -70,3 +83,38 @@ async def _handshake(
         connection.bio_write(data)
     chain = connection.get_peer_cert_chain() or []
     return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, cert) for cert in chain)
+
+
+def _flush(connection: SSL.Connection, writer: asyncio.StreamWriter) -> None:
+    try:
+        while True:
+            writer.write(connection.bio_read(_READ_BYTES))
+    except SSL.WantReadError:
+        return
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _reason(error: SSL.Error) -> str:
+    """OpenSSL's own words: the last of the errors that it stacked."""
+    match error.args:
+        case ([*_, (_, _, str(reason))], *_) if reason:
+            return reason
+    return "the server ended it"
+
+
+@cache
+def _probe_context() -> SSL.Context:
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_verify(SSL.VERIFY_NONE)
+    context.set_cipher_list(_CIPHERS)
+    # Agents never renegotiate, so they talk to servers that know no safe way to.
+    context.set_options(SSL.OP_LEGACY_SERVER_CONNECT)
+    return context

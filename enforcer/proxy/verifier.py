@@ -11,19 +11,25 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+import structlog
+
 from enforcer.metrics import Metrics
 from enforcer.policy.model import Address, CertificateCheck, CertificateFact, ConnectUrl, Issuer
-from enforcer.proxy.probe import ProbeError, fetch_chain
+from enforcer.proxy.probe import BadCertificateError, ProbeError, fetch_chain
 from enforcer.tls.anchors import TrustAnchors, builtin_anchors, load_anchors
-from enforcer.tls.chain import verify_chain
+from enforcer.tls.chain import ChainResult, verify_chain
 
 # More targets than a company has Connect URLs, regions and addresses.
 MAX_CACHED = 4096
 # At once; further clients wait for one of these, within their own time limit.
 MAX_PROBES = 64
+# Who names the addresses is the client: beyond this many targets at once, none is looked at.
+MAX_UNDER_WAY = 1024
 # A refusal or a failure is looked at again soon, since it is what people wait for.
 REFUSED_FOR_S = 10.0
 UNAVAILABLE_FOR_S = 2.0
+
+_log = structlog.get_logger()
 
 
 class Target(NamedTuple):
@@ -69,6 +75,14 @@ class Verifier:
             return kept.fact
         task = self._under_way.get(target)
         if task is None:
+            if len(self._under_way) >= MAX_UNDER_WAY:
+                return self._count(
+                    CertificateFact(
+                        CertificateCheck.UNAVAILABLE,
+                        f"the certificate of {host} at {address} could not be seen: "
+                        f"{MAX_UNDER_WAY} other checks are under way",
+                    )
+                )
             task = asyncio.get_running_loop().create_task(self._check(target))
             self._under_way[target] = task
             task.add_done_callback(lambda _: self._under_way.pop(target, None))
@@ -76,37 +90,52 @@ class Verifier:
         return await asyncio.shield(task)
 
     async def _check(self, target: Target) -> CertificateFact:
-        where = f"{target.host} at {target.address}"
-        try:
-            async with asyncio.timeout(self._timeout_s), self._slots:
-                chain = await fetch_chain(target.address, target.port, target.host)
-            at = datetime.fromtimestamp(self._clock(), UTC)
-            expected = _anchors(target.issuer)
-            result = await asyncio.to_thread(verify_chain, chain, target.host, expected, at)
-        except (TimeoutError, ProbeError) as error:
-            reason = f"the certificate of {where} could not be seen: {_say(error)}"
-            return self._keep(target, CertificateCheck.UNAVAILABLE, reason, UNAVAILABLE_FOR_S)
-        if result.accepted:
-            reason = f"the certificate of {where} is accepted: {result.reason}"
-            return self._keep(target, CertificateCheck.ACCEPTED, reason, self._verified_for_s)
-        reason = f"the certificate of {where} is refused ({result.code}): {result.reason}"
-        return self._keep(target, CertificateCheck.REFUSED, reason, REFUSED_FOR_S)
-
-    def _keep(
-        self, target: Target, check: CertificateCheck, reason: str, for_s: float
-    ) -> CertificateFact:
-        self._metrics.connect_url_probes.add(check.value)
-        fact = CertificateFact(check, reason)
+        check, what, for_s = await self._look(target)
+        fact = CertificateFact(
+            check, f"the certificate of {target.host} at {target.address} {what}"
+        )
+        self._kept.pop(target, None)
         if len(self._kept) >= MAX_CACHED:
             del self._kept[next(iter(self._kept))]
         self._kept[target] = _Kept(fact, self._clock() + for_s)
+        return self._count(fact)
+
+    async def _look(self, target: Target) -> tuple[CertificateCheck, str, float]:
+        """The outcome, what to say of the certificate, and for how many seconds it holds."""
+        try:
+            async with asyncio.timeout(self._timeout_s), self._slots:
+                chain = await fetch_chain(target.address, target.port, target.host)
+            at_s = self._clock()
+            result = await asyncio.to_thread(_judge, chain, target, at_s)
+        except BadCertificateError as error:
+            return CertificateCheck.REFUSED, f"is refused: {error}", REFUSED_FOR_S
+        except (TimeoutError, ProbeError) as error:
+            why = "no answer in time" if isinstance(error, TimeoutError) else error
+            return CertificateCheck.UNAVAILABLE, f"could not be seen: {why}", UNAVAILABLE_FOR_S
+        except Exception:  # noqa: BLE001 whatever it is, the flow must get an answer
+            # A fault of our own: the client gets the answer for "not known", we the traceback.
+            _log.exception(
+                "certificate_check_failed", host=target.host, address=str(target.address)
+            )
+            why = "the check itself failed"
+            return CertificateCheck.UNAVAILABLE, f"could not be seen: {why}", UNAVAILABLE_FOR_S
+        if not result.accepted:
+            what = f"is refused ({result.code}): {result.reason}"
+            return CertificateCheck.REFUSED, what, REFUSED_FOR_S
+        until_s = min(certificate.not_after.timestamp() for certificate in result.path)
+        for_s = min(self._verified_for_s, until_s - at_s)
+        return CertificateCheck.ACCEPTED, f"is accepted: {result.reason}", for_s
+
+    def _count(self, fact: CertificateFact) -> CertificateFact:
+        self._metrics.connect_url_probes.add(fact.check.value)
         return fact
+
+
+def _judge(chain: tuple[bytes, ...], target: Target, at_s: float) -> ChainResult:
+    at = datetime.fromtimestamp(at_s, UTC)
+    return verify_chain(chain, target.host, _anchors(target.issuer), at)
 
 
 @lru_cache(maxsize=64)
 def _anchors(issuer: Issuer) -> TrustAnchors:
     return load_anchors(issuer.roots_pem) if issuer.roots_pem else builtin_anchors(issuer.name)
-
-
-def _say(error: Exception) -> str:
-    return "no answer in time" if isinstance(error, TimeoutError) else str(error)

@@ -104,7 +104,7 @@ def verify_chain(
         if not covers(leaf.names, leaf.addresses, host):
             _refuse(ChainCode.WRONG_HOST, f"it is not for {host}, but for {_names(leaf)}")
         code = ChainCode.ACCEPTED
-        reason = f"it is for {host}, and leads to a root of {anchors.name}"
+        reason = f"it is for {host}, and leads to a trusted root ({anchors.name})"
     except _Refused as refused:
         code, reason = refused.code, refused.reason
     issuer = shown[0].summary.issuer if shown else "unknown"
@@ -179,7 +179,7 @@ def _explain(
     match code:
         case ChainCode.WRONG_ISSUER:
             reason = (
-                f"it does not lead to a root of {anchors.name}; "
+                f"it does not lead to a trusted root ({anchors.name}); "
                 f"it names as its issuer {leaf.summary.issuer}"
             )
         case ChainCode.EXPIRED:
