@@ -2,24 +2,29 @@
 
 Each command imports what it needs when it runs, so that all but ``run`` answer at
 once. Exit codes: 0 done or accepted, 1 refused or not possible, 2 wrong usage or a
-file that must not be used.
+file that must not be used. What may come from the network or from a file is escaped.
 """
 
+import contextlib
+import gc
 import json
+import logging
+import os
 import sys
 import time
+from collections.abc import Iterable
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import enforcer
-from enforcer.policy.source import PolicyError
+from enforcer.terminal import coloured, complain, fail, print_json, write_lines, write_text
 
 if TYPE_CHECKING:
-    from enforcer.policy.compile import CompiledPolicy
-    from enforcer.policy.model import Request
+    from enforcer.audit.event import AuditEvent
     from enforcer.settings import Settings
 
 REFUSED = 1
@@ -27,11 +32,14 @@ USAGE = 2
 # How long `verify` waits for a handshake.
 VERIFY_TIMEOUT_S = 10.0
 SYSTEM_SETTINGS = Path("/etc/enforcer/enforcer.yaml")
+# As many as a person reads; programs get all.
+ROWS_AT_A_TERMINAL = 100
 
 app = typer.Typer(
     help="Make your own ngrok Connect URL the only way out for ngrok agents.",
-    epilog="Start with: enforcer run. Then, in another terminal: enforcer explain "
-    "connect.ngrok-agent.com",
+    epilog="Exit codes: 0 done or accepted, 1 refused or not possible, 2 wrong usage or a file "
+    "that must not be used.\n\n\b\nStart with:\n  enforcer run\nand in another terminal:\n"
+    "  enforcer explain connect.ngrok-agent.com",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -52,8 +60,13 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
 
+def _examples(*commands: str) -> str:
+    # \b keeps click from filling the lines.
+    return "\n".join(("\b", "Examples:", *(f"  {command}" for command in commands)))
+
+
 class Via(StrEnum):
-    """The roads that explain can take."""
+    """The roads that explain can take: the words of enforcer.explain.ROADS."""
 
     DNS = "dns"
     TLS = "tls"
@@ -64,47 +77,74 @@ class Via(StrEnum):
 
 def main() -> None:
     """Run the command line; files that must not be used end it with exit code 2."""
+    # pydantic looks for plugins in every package that is installed, and none is ours.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # What a command imports lives until its end: to look for garbage in it takes longer
+    # than most commands. `run` turns it on again.
+    gc.disable()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal without UTF-8 is no reason to end with a traceback.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except PolicyError as error:
-        for problem in error.problems:
-            typer.echo(f"error: {problem}", err=True)
+    except Exception as error:
+        from enforcer.policy.source import PolicyError
+
+        if not isinstance(error, PolicyError):
+            raise
+        complain("error", error.problems)
         sys.exit(USAGE)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "enforcer run",
+        "enforcer run --config /etc/enforcer/enforcer.yaml",
+    )
+)
 def run(config: ConfigOption = None) -> None:
     """Start the gateway: DNS responder, proxy, TLS gate and admin listener.
 
-    Example: enforcer run --config /etc/enforcer/enforcer.yaml
-
-    SIGHUP or a changed policy file reloads the policy; SIGTERM drains and ends.
+    SIGHUP or a changed policy file reloads the policy. SIGTERM drains, and ends with 0.
     """
+    from enforcer.audit.schema import AuditStoreError
     from enforcer.audit.sinks import configure_logging
     from enforcer.policy.admit import admit_policy
 
     settings = _settings(config)
     policy = admit_policy(settings.policy)
     configure_logging()
-    _warn(policy)
+    for warning in policy.warnings:
+        logging.getLogger("enforcer").warning("%s", warning)
     import uvloop
 
     from enforcer.banner import render_banner
-    from enforcer.service import ListenError, Service
+    from enforcer.service import Service, StartError
 
     async def serve() -> None:
         service = Service(settings, policy)
         await service.start()
-        typer.echo(render_banner(service.listening, policy, service.upstreams, settings))
+        # Nobody reads it, maybe; that is no reason not to serve.
+        with contextlib.suppress(OSError):
+            write_text(render_banner(service.listening, policy, service.upstreams, settings))
         await service.run_until_stopped()
 
+    gc.freeze()
+    gc.enable()
     try:
         uvloop.run(serve())
-    except ListenError as error:
-        _fail(str(error), REFUSED)
+    except (AuditStoreError, StartError) as error:
+        fail(str(error), REFUSED)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "enforcer check",
+        "enforcer check policies/*.yaml",
+        "enforcer check --schema policy > policy.schema.json",
+    )
+)
 def check(
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="[F...]", help="Settings, policies, packs.")
@@ -113,74 +153,81 @@ def check(
         str | None,
         typer.Option(help="Print a JSON Schema for editors instead: policy, pack or settings."),
     ] = None,
+    config: ConfigOption = None,
 ) -> None:
     """Check settings, policy and pack files; without any, the ones that run would use.
 
-    Example: enforcer check policies/*.yaml
+    Exit 0 when all may be used, 2 when one must not be. Warnings do not change that.
     """
     from enforcer.check import check_file, render_schema
+    from enforcer.policy.source import PolicyError
 
     if schema is not None:
-        _print_json(render_schema(schema))
+        print_json(render_schema(schema))
         return
     problems = 0
-    for file in files or [None]:
+    for file in files or (None,):
         try:
-            result = check_file(file or _config_path(None))
+            result = check_file(file or _config_path(config))
         except PolicyError as error:
             problems += len(error.problems)
-            for problem in error.problems:
-                typer.echo(f"error: {problem}", err=True)
+            complain("error", error.problems)
         else:
-            for warning in result.warnings:
-                typer.echo(f"warning: {warning}", err=True)
-            typer.echo(result.summary)
+            complain("warning", result.warnings)
+            write_text(result.summary)
     if problems:
         raise typer.Exit(USAGE)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "enforcer explain connect.ngrok-agent.com",
+        "enforcer explain crl.ngrok-agent.com --via http",
+        "enforcer explain connect.example.com --port 443 --client 10.1.2.3 --json",
+    )
+)
 def explain(
     name: Annotated[str, typer.Argument(help="A host name, or an address.")],
-    port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
-    address: Annotated[str | None, typer.Option(help="Destination address.")] = None,
-    client: Annotated[str | None, typer.Option(help="Client address.")] = None,
-    via: Annotated[Via | None, typer.Option(help="The road; dns, or connect with a port.")] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=65535, help="Destination port.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="IP", help="Destination address, where it is known.")
+    ] = None,
+    client: Annotated[str | None, typer.Option(metavar="IP", help="Who asks.")] = None,
+    via: Annotated[
+        Via | None, typer.Option(help="The road; dns, or connect with a port or an address.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what the policy does with a request, and which rule on which line says so.
 
-    Example: enforcer explain crl.ngrok-agent.com --via http
+    Exit 0 whatever the verdict. The JSON has action, rule, reason, file and line, and for a
+    Connect URL in verify what must be verified before anything passes.
     """
+    from enforcer.explain import explain as explain_request
     from enforcer.policy.admit import admit_policy
-    from enforcer.policy.decide import decide
 
     policy = admit_policy(_settings(config).policy)
-    road = via or (Via.CONNECT if port or address else Via.DNS)
-    verdict = decide(policy, _request(name, port, address, client, road))
-    answer = {
-        "action": verdict.action.value,
-        "rule": verdict.rule,
-        "reason": verdict.reason,
-        "file": verdict.source.file,
-        "line": verdict.source.line,
-        "mode": verdict.mode.value,
-        "verify": str(verdict.verify) if verdict.verify else None,
-    }
+    try:
+        answer = explain_request(policy, name, port=port, address=address, client=client, via=via)
+    except ValueError as error:
+        fail(str(error), USAGE)
     if as_json:
-        _print_json(answer)
+        print_json(answer.as_dict())
         return
-    then = (
-        "\nthen    its certificate must be accepted, see enforcer verify" if verdict.verify else ""
-    )
-    typer.echo(
-        f"{verdict.action.value}: {_plain(name)} via {road.value}\n"
-        f"rule    {verdict.rule}\nreason  {verdict.reason}\nfrom    {verdict.source}{then}"
-    )
+    (action, asked), *rest = answer.as_lines()
+    write_lines([f"{coloured(action)}: {asked}", *(f"{word:<8}{text}" for word, text in rest)])
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "enforcer verify connect.example.com",
+        "enforcer verify connect.example.com:443 --address 192.0.2.1 --json",
+        "enforcer verify --chain presented.pem --host connect.example.com --roots ngrok",
+    )
+)
 def verify(
     target: Annotated[
         str | None, typer.Argument(metavar="[HOST[:PORT]]", help="Connect there and look.")
@@ -205,65 +252,93 @@ def verify(
 ) -> None:
     """Verify who issued the certificate at a Connect URL. Exit 0 accepted, 1 refused.
 
-    Examples: enforcer verify connect.example.com
-    enforcer verify --chain presented.pem --host connect.example.com --roots ngrok
+    On line, HOST[:PORT] is connected to from here; with --chain and --host it is off line.
+    The JSON has verdict, issuer, path and reason.
     """
-    from enforcer.policy.admit import admit_policy
     from enforcer.verify import VerifyError, verify_offline, verify_online
 
     try:
         if chain is not None and host is not None and target is None:
             result = verify_offline(chain, host, roots, at)
         elif target is not None and chain is None and host is None:
+            from enforcer.policy.admit import admit_policy
+
             policy = None if roots else admit_policy(_settings(config).policy)
             result = verify_online(target, address, roots, at, policy, VERIFY_TIMEOUT_S)
         else:
-            _fail("give HOST[:PORT], or --chain PEM with --host NAME", USAGE)
+            fail("give HOST[:PORT], or --chain PEM with --host NAME", USAGE)
     except VerifyError as error:
-        _fail(str(error), USAGE)
+        fail(str(error), USAGE)
     if as_json:
-        _print_json(result.as_dict())
+        print_json(result.as_dict())
     else:
-        typer.echo(result.as_text())
+        write_text(result.as_text())
     raise typer.Exit(0 if result.accepted else REFUSED)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "enforcer audit --since 1h --action block",
+        'enforcer audit --client 10.1.0.0/16 --name "*.ngrok-agent.com"',
+        "enforcer audit --json | jq .name",
+    )
+)
 def audit(
-    since: Annotated[str | None, typer.Option(help="1h, 30m, 7d, or an RFC 3339 time.")] = None,
-    client: Annotated[str | None, typer.Option(help="Client address or range.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name, or *.suffix.")] = None,
-    action: Annotated[str | None, typer.Option(help="allow, block or monitor.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 1000,
+    since: Annotated[
+        str | None, typer.Option(metavar="1h", help="30m, 1h, 7d ago, or an RFC 3339 time.")
+    ] = None,
+    client: Annotated[
+        str | None, typer.Option(metavar="IP", help="Client address, or a range.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="N", help="Name, or *.suffix.")] = None,
+    action: Annotated[
+        str | None, typer.Option(metavar="A", help="allow, block or monitor.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help=f"Only the newest so many; {ROWS_AT_A_TERMINAL} at a terminal, else all."
+        ),
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List what was blocked, monitored, or touched a Connect URL; newest last.
 
-    Example: enforcer audit --since 1h --action block
+    A table at a terminal, a line each in a pipe. With --json one object a line (JSON Lines).
+    Exit 0 also when nothing is found, 1 when the store cannot be read.
     """
-    from enforcer.audit.listing import list_events
+    from enforcer.audit.listing import explain_nothing, list_events
+    from enforcer.audit.schema import AuditStoreError
 
+    path = _settings(config).audit.path
+    at_a_terminal = sys.stdout.isatty() and not as_json
     try:
         events = list_events(
-            _settings(config).audit.path,
+            path,
             since=since,
             client=client,
             name=name,
             action=action,
-            limit=limit,
+            limit=limit or (ROWS_AT_A_TERMINAL if at_a_terminal else None),
             now_s=time.time(),
         )
+        listed = _print_events(events, as_json=as_json, as_table=at_a_terminal)
+        if not listed:
+            complain("note", [explain_nothing(path)])
+        elif at_a_terminal and listed == ROWS_AT_A_TERMINAL and limit is None:
+            complain("note", [f"these are the newest {listed}; see more with --limit"])
     except ValueError as error:
-        _fail(str(error), USAGE)
-    _ = events, as_json
+        fail(str(error), USAGE)
+    except AuditStoreError as error:
+        fail(str(error), REFUSED)
 
 
 @app.command()
 def version(as_json: JsonOption = False) -> None:
     """Print the version."""
     if as_json:
-        _print_json({"version": enforcer.__version__})
+        print_json({"version": enforcer.__version__})
     else:
         typer.echo(f"enforcer {enforcer.__version__}")
 
@@ -279,53 +354,21 @@ def _settings(config: Path | None) -> "Settings":
     return load_settings(path) if path else default_settings()
 
 
-def _request(
-    name: str, port: int | None, address: str | None, client: str | None, via: Via
-) -> "Request":
-    from enforcer.policy.addresses import parse_address
-    from enforcer.policy.model import Plane, Protocol, Request
-    from enforcer.policy.names import parse_host
+def _print_events(events: "Iterable[AuditEvent]", *, as_json: bool, as_table: bool) -> int:
+    """Say how many there were."""
+    if as_table:
+        from rich.console import Console
 
-    facts: dict[Via, tuple[Plane, Protocol | None, int | None]] = {
-        Via.DNS: (Plane.DNS, None, None),
-        Via.TLS: (Plane.TLS, Protocol.TLS, 443),
-        Via.CONNECT: (Plane.CONNECT, None, 443),
-        Via.HTTP: (Plane.HTTP, Protocol.HTTP, 80),
-        Via.SSH: (Plane.TLS, Protocol.SSH, 22),
-    }
-    plane, protocol, usual_port = facts[via]
-    try:
-        destination = parse_address(address) if address else None
-        try:
-            destination, host = destination or parse_address(name), ""
-        except ValueError:
-            host = parse_host(name)
-        return Request(
-            plane=plane,
-            name=host,
-            address=destination,
-            port=port or usual_port,
-            client=parse_address(client) if client else None,
-            protocol=protocol,
-        )
-    except ValueError as error:
-        _fail(str(error), USAGE)
+        from enforcer.audit.table import render_table
 
+        rows = list(events)
+        if rows:
+            Console().print(render_table(rows))
+        return len(rows)
+    if as_json:
+        from enforcer.audit.event import event_fields
 
-def _warn(policy: "CompiledPolicy") -> None:
-    for warning in policy.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        return write_lines(json.dumps(event_fields(event)) for event in events)
+    from enforcer.audit.plain import render_line
 
-
-def _plain(text: str) -> str:
-    """Attacker-controlled text without control characters."""
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2))
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(code)
+    return write_lines(map(render_line, events))

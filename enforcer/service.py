@@ -5,11 +5,12 @@ what a policy says. One process, one event loop; the audit writer has its own th
 """
 
 import asyncio
-import contextlib
 import logging
+import resource
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
 
 import enforcer
 from enforcer.admin.app import build_app
@@ -35,8 +36,8 @@ from enforcer.settings import Endpoint, Settings, system_upstreams
 log = logging.getLogger(__name__)
 
 
-class ListenError(Exception):
-    """A listener could not be bound; the message says which, why, and what to change."""
+class StartError(Exception):
+    """The gateway cannot start; the message says why, and what to change."""
 
 
 class Service:
@@ -99,15 +100,18 @@ class Service:
         return {"policy": True, "running": not self._stop_asked.is_set(), **bound}
 
     async def start(self) -> None:
-        """Bind every listener. Raises ListenError, with nothing left open."""
+        """Bind every listener. Raises StartError, with nothing left open."""
         listen = self.settings.listen
+        _raise_file_limit()
+        self._take_signals(self.stop)
         await self._mitmproxy.start()
         try:
             await self._bind("dns", listen.dns, self._dns.listen)
             await self._bind("proxy", listen.proxy, self._gate.listen_explicit)
             await self._bind("tls", listen.tls, self._gate.listen_transparent)
             await self._bind("admin", (listen.admin,), self._admin.listen)
-        except ListenError:
+            self._refuse_to_ask_ourselves()
+        except StartError:
             await self._end(0)
             raise
         self.reloader.start()
@@ -123,24 +127,33 @@ class Service:
             try:
                 bound.append(await bind(endpoint))
             except OSError as error:
-                raise ListenError(
+                raise StartError(
                     f"cannot listen on {endpoint}: {error.strerror or error}; "
                     f"change listen.{plane} in the settings"
                 ) from None
         self.listening[plane] = bound
 
+    def _refuse_to_ask_ourselves(self) -> None:
+        for upstream in self.upstreams:
+            if any(_is_at(listener, upstream) for listener in self.listening["dns"]):
+                raise StartError(
+                    f"the upstream {upstream} is this gateway itself; "
+                    "set dns.upstreams in the settings to the resolvers behind it"
+                )
+
     async def run_until_stopped(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. SIGHUP reloads the policy."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self.reloader.ask)
         await self._stop_asked.wait()
         log.info("stopping: open connections may go on for %d s", self.settings.drain_seconds)
         # A second signal means now.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._hurry)
+        self._take_signals(self._hurry)
         await self._end(self.settings.drain_seconds)
+
+    def _take_signals(self, end: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, end)
+        loop.add_signal_handler(signal.SIGHUP, self.reloader.ask)
 
     def stop(self) -> None:
         self._stop_asked.set()
@@ -154,5 +167,18 @@ class Service:
         await self._mitmproxy.stop()
         await self._admin.stop()
         # Last, so that what the drain still recorded is stored.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.to_thread(self._trail.close)
+        await asyncio.to_thread(self._trail.close)
+
+
+def _raise_file_limit() -> None:
+    """Two descriptors a connection; the soft limit of 1024 is for programs that use select."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _is_at(listener: Endpoint, upstream: Endpoint) -> bool:
+    """Whether an upstream's address is a listener's, be it through a wildcard."""
+    if listener.port != upstream.port:
+        return False
+    everywhere = ip_address(listener.host).is_unspecified
+    return listener.host == upstream.host or (everywhere and ip_address(upstream.host).is_loopback)

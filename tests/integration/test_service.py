@@ -1,0 +1,215 @@
+"""`enforcer run` as a process on loopback, without root: starts, serves, reloads, ends well."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+import yaml
+from e2e.process import Process, until
+
+POLICY = """
+version: 1
+default: allow
+include: [packs/ngrok.yaml]
+connect_urls: [{host: connect.example.com, issuer: ngrok}]
+"""
+ANY_PORT = "127.0.0.1:0"
+
+
+class Gateway:
+    """One process with a settings and a policy file of its own."""
+
+    def __init__(self, directory, *, policy=POLICY, **settings):
+        self.directory = directory
+        self.policy = directory / "policy.yaml"
+        self.policy.write_text(policy)
+        self.config = directory / "enforcer.yaml"
+        listen = {"dns": [ANY_PORT], "proxy": [ANY_PORT], "tls": [ANY_PORT], "admin": ANY_PORT}
+        listen.update(settings.pop("listen", {}))
+        self.config.write_text(
+            yaml.safe_dump(
+                {
+                    "policy": "policy.yaml",
+                    "listen": listen,
+                    "dns": {"upstreams": ["127.0.0.1:9"], "timeout_ms": 100},
+                    "audit": {"path": "audit.db", "flush_interval_ms": 50},
+                    "drain_seconds": 1,
+                    **settings,
+                }
+            )
+        )
+        argv = [sys.executable, "-m", "enforcer", "run", "--config", str(self.config)]
+        self.process = Process(argv, directory / "gateway")
+
+    def wait_until_up(self):
+        self.process.wait_for_output("Try it")
+        return self
+
+    @property
+    def banner(self):
+        return self.process.stdout.read_text()
+
+    @property
+    def log(self):
+        return self.process.stderr.read_text()
+
+    def address(self, plane):
+        host, port = re.search(rf"^  {plane} +(\S+):(\d+) ", self.banner, re.MULTILINE).groups()
+        return host, int(port)
+
+    def fetch(self, path):
+        host, port = self.address("admin")
+        try:
+            with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metric(self, line):
+        """The value of the series that is written like this."""
+        return float(
+            re.search(rf"^{re.escape(line)} (\S+)$", self.fetch("/metrics")[1], re.MULTILINE)[1]
+        )
+
+    def dig(self, name, *options):
+        host, port = self.address("dns")
+        argv = ["dig", f"@{host}", "-p", str(port), "+tries=1", "+time=2", *options, name]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False).stdout
+
+    def connect(self, target):
+        """The answer to one CONNECT."""
+        with socket.create_connection(self.address("proxy"), timeout=5) as proxy:
+            proxy.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+            return proxy.makefile("rb").read().decode()
+
+    def audit(self):
+        argv = [sys.executable, "-m", "enforcer", "audit", "--json", "--config", str(self.config)]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=True)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def end(self):
+        self.process.send(signal.SIGTERM)
+        return self.process.wait()
+
+
+@pytest.fixture
+def start(tmp_path):
+    gateways = []
+
+    def start(**options):
+        gateways.append(Gateway(tmp_path, **options))
+        return gateways[-1]
+
+    yield start
+    for gateway in gateways:
+        gateway.process.stop()
+
+
+def test_gateway_serves_on_every_listener_and_says_so(start):
+    gateway = start().wait_until_up()
+    assert "status: NXDOMAIN" in gateway.dig("connect.ngrok-agent.com")
+    assert "status: NXDOMAIN" in gateway.dig("connect.ngrok-agent.com", "+tcp")
+    answer = gateway.connect("connect.ngrok-agent.com:443")
+    assert answer.startswith("HTTP/1.1 403 ")
+    assert 'Proxy-Status: enforcer; error=http_request_denied; details="' in answer
+    assert "use connect.example.com:443" in answer
+    socket.create_connection(gateway.address("tls"), timeout=5).close()
+    assert gateway.fetch("/healthz")[0] == 200
+    assert gateway.fetch("/readyz")[0] == 200
+    assert gateway.metric('enforcer_dns_queries_total{action="block",transport="tcp"}') == 1
+    assert str(gateway.policy) in gateway.banner
+
+
+def test_name_that_no_upstream_resolves_fails_and_the_gateway_stays_ready(start):
+    gateway = start().wait_until_up()
+    assert "status: SERVFAIL" in gateway.dig("www.example.org")
+    assert gateway.fetch("/readyz")[0] == 200
+
+
+def test_sigterm_ends_with_0_and_loses_nothing_that_was_audited(start):
+    gateway = start(audit={"path": "audit.db", "flush_interval_ms": 60_000}).wait_until_up()
+    for number in range(20):
+        gateway.dig(f"connect.r{number}.ngrok-agent.com")
+    assert gateway.audit() == []
+    assert gateway.end() == 0
+    assert {event["name"] for event in gateway.audit()} == {
+        f"connect.r{number}.ngrok-agent.com" for number in range(20)
+    }
+    assert "Traceback" not in gateway.log
+
+
+def test_second_signal_does_not_wait_for_open_connections(start):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        gateway = start(drain_seconds=60).wait_until_up()
+        with socket.create_connection(gateway.address("proxy"), timeout=5) as client:
+            client.sendall(b"CONNECT")
+            gateway.process.send(signal.SIGTERM)
+            until(lambda: "stopping" in gateway.log, "the drain to begin")
+            assert gateway.process.running
+            assert gateway.end() == 0
+        silent.close()
+
+
+def test_sighup_and_a_changed_file_reload_the_policy(start):
+    gateway = start().wait_until_up()
+    succeeded = 'enforcer_policy_reloads_total{result="succeeded"}'
+    assert "SERVFAIL" in gateway.dig("late.test")
+    rule = "rules: [{id: late, action: block, match: {names: [late.test]}}]\n"
+    gateway.policy.write_text(POLICY + rule)
+    until(lambda: "NXDOMAIN" in gateway.dig("late.test"), "the change to be seen")
+    before = gateway.metric(succeeded)
+    gateway.process.send(signal.SIGHUP)
+    until(lambda: gateway.metric(succeeded) > before, "the reload")
+
+
+def test_broken_policy_keeps_the_old_one_and_shows(start):
+    gateway = start().wait_until_up()
+    gateway.policy.write_text(POLICY + "rules: [{id: late, action: perhaps}]\n")
+    failed = 'enforcer_policy_reloads_total{result="failed"}'
+    until(lambda: gateway.metric(failed) >= 1, "the reload to fail")
+    assert gateway.metric("enforcer_policy_last_reload_successful") == 0
+    assert f"{gateway.policy}:6" in gateway.log
+    assert "NXDOMAIN" in gateway.dig("connect.ngrok-agent.com")
+    gateway.policy.write_text(POLICY)
+    last = "enforcer_policy_last_reload_successful"
+    until(lambda: gateway.metric(last) == 1, "the mended file to be seen")
+
+
+def test_port_that_is_taken_ends_the_start_with_a_remedy(start):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        host, port = taken.getsockname()
+        gateway = start(listen={"proxy": [f"{host}:{port}"]})
+        assert gateway.process.wait() == 1
+    assert f"cannot listen on {host}:{port}" in gateway.log
+    assert "listen.proxy" in gateway.log
+    assert "Traceback" not in gateway.log
+
+
+def test_upstream_that_is_the_gateway_itself_ends_the_start_with_a_remedy(start):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        here = f"127.0.0.1:{free.getsockname()[1]}"
+    gateway = start(listen={"dns": [here]}, dns={"upstreams": [here]})
+    assert gateway.process.wait() == 1
+    assert f"the upstream {here} is this gateway itself" in gateway.log
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"policy": "version: 1\n"}, "policy.yaml:1: default: this key is missing"),
+        ({"audit": {"path": "/proc/none/audit.db"}}, "the audit store /proc/none/audit.db"),
+        ({"drain": 1}, "enforcer.yaml:"),
+    ],
+)
+def test_files_that_must_not_be_used_end_the_start_in_a_sentence(start, options, said):
+    gateway = start(**options)
+    assert gateway.process.wait() in (1, 2)
+    assert said in gateway.log
+    assert "Traceback" not in gateway.log
