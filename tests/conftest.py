@@ -1,10 +1,17 @@
 """What all tests share: a policy from its text, and a clock that stands still."""
 
+import os
 from textwrap import dedent
 
 import pytest
+from hypothesis import settings
 
 from enforcer.policy.admit import admit_policy
+
+# No deadlines: a busy machine is no bug. HYPOTHESIS_PROFILE=thorough looks longer.
+settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("thorough", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # 2026-11-24 12:00:00 UTC
 NOON_S = 1_795_521_600.0

@@ -1,0 +1,123 @@
+"""Policies and requests made by hypothesis, out of a small world so that rules meet."""
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+from hypothesis import strategies as st
+
+from enforcer.policy.compile import compile_policy
+from enforcer.policy.model import (
+    Action,
+    CertificateCheck,
+    CertificateFact,
+    ConnectUrl,
+    Issuer,
+    Match,
+    Mode,
+    OnFailure,
+    Plane,
+    Policy,
+    PortRange,
+    Protocol,
+    Refusal,
+    Request,
+    Rule,
+    Source,
+)
+from enforcer.policy.source import PolicyError
+from enforcer.policy.ties import find_ties
+
+NAMES = ("x", "a.x", "ab.x", "a.b.x")
+NETWORKS = tuple(map(ip_network, ("10.0.0.0/8", "10.1.0.0/16", "2001:db8::/32")))
+ADDRESSES = tuple(map(ip_address, ("10.9.9.9", "10.1.9.9", "2001:db8::1", "192.0.2.1")))
+PORTS = tuple(PortRange(*ports) for ports in ((443, 443), (400, 500), (1, 1000)))
+
+
+def some(values):
+    """A part of a match: mostly not given, else one or two entries."""
+    nothing = st.just(())
+    return nothing | nothing | nothing | st.lists(st.sampled_from(values), min_size=1, max_size=2).map(tuple)
+
+
+matches = st.builds(
+    Match,
+    names=some(NAMES),
+    suffixes=some(NAMES),
+    patterns=some(("*.x", "a*.x", "*.b.x", "a.*")),
+    addresses=some(NETWORKS),
+    ports=some(PORTS),
+    clients=some(NETWORKS),
+    protocols=some(tuple(Protocol)),
+).filter(lambda match: match != Match())
+
+rules = st.builds(
+    Rule,
+    id=st.just(""),
+    action=st.sampled_from(Action),
+    match=matches,
+    reason=st.just("because"),
+    source=st.just(Source("policy.yaml", 1)),
+    refusal=st.sampled_from(Refusal),
+    from_pack=st.booleans(),
+)
+
+connect_urls = st.builds(
+    ConnectUrl,
+    host=st.sampled_from(NAMES),
+    port=st.sampled_from((443, 8443)),
+    issuer=st.just(Issuer("ngrok")),
+    region_hosts=some(NAMES),
+    addresses=some(NETWORKS),
+    source=st.just(Source("policy.yaml", 2)),
+)
+
+
+@st.composite
+def policies(draw, modes=st.just(Mode.ENFORCE)):
+    """Policies that compile: whatever would be a tie is left out."""
+    drawn = draw(st.lists(rules, max_size=10))
+    kept = []
+    for number, rule in enumerate(drawn):
+        rule = replace(rule, id=f"r{number}")
+        if not any(find_ties([*kept, rule])):
+            kept.append(rule)
+    policy = Policy(
+        mode=draw(modes),
+        default=Rule(
+            "default", draw(st.sampled_from(Action)), Match(), "default", Source("policy.yaml", 3)
+        ),
+        connect_urls=(),
+        rules=tuple(kept),
+        dns_on_failure=OnFailure.CLOSED,
+        tls_on_failure=draw(st.sampled_from(OnFailure)),
+        files=(),
+        digest="",
+    )
+    for url in draw(st.lists(connect_urls, max_size=2)):
+        more = replace(policy, connect_urls=(*policy.connect_urls, url))
+        policy = more if _compiles(more) else policy
+    return policy
+
+
+def _compiles(policy):
+    try:
+        compile_policy(policy)
+    except PolicyError:
+        return False
+    return True
+
+
+def requests(*, known=False):
+    """Requests; ``known`` has every fact but the certificate."""
+    unknown = st.nothing() if known else st.none()
+    return st.builds(
+        Request,
+        plane=st.sampled_from([plane for plane in Plane if not known or plane is not Plane.DNS]),
+        name=st.sampled_from(NAMES) | st.sampled_from(("", "z.a.x", "x.y")),
+        address=unknown | st.sampled_from(ADDRESSES),
+        port=unknown | st.sampled_from((443, 450, 8443)),
+        client=unknown | st.sampled_from(ADDRESSES),
+        protocol=unknown | st.sampled_from(Protocol),
+        certificate=st.none()
+        | st.sampled_from(CertificateCheck).map(lambda check: CertificateFact(check, "the chain")),
+    )

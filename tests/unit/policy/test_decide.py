@@ -1,0 +1,289 @@
+"""The precedence, sentence by sentence; test_decide_fuzz.py holds it against an oracle."""
+
+from ipaddress import ip_address
+
+import pytest
+
+from enforcer.policy.decide import decide
+from enforcer.policy.model import (
+    Action,
+    CertificateCheck,
+    CertificateFact,
+    Plane,
+    Protocol,
+    Refusal,
+    Request,
+)
+
+HOST = "connect.example.com"
+HEAD = """\
+version: 1
+default: allow
+include: [packs/ngrok.yaml]
+connect_urls:
+  - host: connect.example.com
+    issuer: ngrok
+    region_hosts: [tunnel.us.connect.example.com]
+rules:
+"""
+BASE = HEAD.replace("rules:\n", "")
+OTHER = ip_address("198.51.100.9")
+
+
+def _rule(rule_id, action, match, more=""):
+    return f"  - id: {rule_id}\n    action: {action}\n    match: {match}\n{more}"
+
+
+def tls(name, port=443, **facts):
+    return Request(Plane.TLS, name, port=port, **{"protocol": Protocol.TLS, **facts})
+
+
+def dns(name, **facts):
+    return Request(Plane.DNS, name, **facts)
+
+
+def outcome(policy, request):
+    verdict = decide(policy, request)
+    return verdict.action.value, verdict.rule
+
+
+def test_every_verdict_names_a_rule_and_where_it_is_written(policy_from):
+    policy = policy_from(BASE)
+    verdict = decide(policy, dns("unheard-of.example"))
+    assert (verdict.action, verdict.rule) == (Action.ALLOW, "default")
+    assert (verdict.source.file, verdict.source.line) == (policy.policy.source.file, 2)
+    assert "default" in verdict.reason
+
+
+def test_connect_url_wins_over_a_pack(policy_from):
+    pack = """\
+    version: 1
+    rules:
+      - id: all-of-example
+        action: block
+        match: {names: [connect.example.com], ports: [443], protocols: [tls]}
+      - id: all-clients
+        action: block
+        match: {clients: [0.0.0.0/0]}
+    """
+    policy = policy_from(
+        BASE.replace("packs/ngrok.yaml", "mine.yaml")
+        + "rules:\n"
+        + _rule("crl", "allow", "{names: [crl.ngrok-agent.com], clients: [0.0.0.0/0]}"),
+        **{"mine.yaml": pack},
+    )
+    client = ip_address("192.0.2.7")
+    assert outcome(policy, tls(HOST, client=client)) == ("allow", f"connect-url:{HOST}:443")
+    assert outcome(policy, dns(HOST, client=client)) == ("allow", f"connect-url:{HOST}:443")
+    assert outcome(policy, tls("other.example", client=client)) == ("block", "all-clients")
+
+
+def test_connect_url_loses_to_a_more_specific_rule_of_the_policy(policy_from):
+    policy = policy_from(HEAD + _rule("lab", "block", "{clients: [192.0.2.0/24]}"))
+    assert outcome(policy, tls(HOST, client=ip_address("192.0.2.7"))) == ("block", "lab")
+    assert outcome(policy, tls(HOST, client=OTHER)) == ("allow", f"connect-url:{HOST}:443")
+
+
+def test_connect_url_wins_over_a_less_specific_rule_of_the_policy(policy_from):
+    policy = policy_from(
+        HEAD
+        + _rule("below", "block", "{suffixes: [example.com]}")
+        + _rule("any-port", "block", "{names: [connect.example.com]}")
+    )
+    assert outcome(policy, tls(HOST)) == ("allow", f"connect-url:{HOST}:443")
+    assert outcome(policy, tls(HOST, port=8443)) == ("block", "any-port")
+    assert outcome(policy, tls("www.example.com")) == ("block", "below")
+
+
+def test_a_region_host_is_the_connect_url_too(policy_from):
+    verdict = decide(policy_from(BASE), tls("tunnel.us.connect.example.com"))
+    assert verdict.rule == f"connect-url:{HOST}:443"
+    assert verdict.verify is verdict.connect_url is not None
+
+
+@pytest.mark.parametrize(
+    ("more_specific", "less_specific"),
+    [
+        ("{clients: [192.0.2.7]}", "{clients: [192.0.2.0/24], names: [a.b.example], ports: [443]}"),
+        ("{clients: [192.0.2.0/24]}", "{names: [a.b.example], ports: [443], protocols: [tls]}"),
+        ("{names: [a.b.example]}", "{patterns: ['*.b.example'], ports: [443]}"),
+        ("{names: [a.b.example]}", "{suffixes: [a.b.example], addresses: [198.51.100.9]}"),
+        ("{patterns: ['*.b.example']}", "{suffixes: [b.example]}"),
+        ("{suffixes: [b.example]}", "{patterns: ['*.*.example']}"),
+        ("{suffixes: [b.example]}", "{suffixes: [example]}"),
+        ("{patterns: ['a.*.example']}", "{patterns: ['*.*.example']}"),
+        ("{suffixes: [example]}", "{addresses: [198.51.100.9], ports: [443], protocols: [tls]}"),
+        ("{addresses: [198.51.100.0/24]}", "{addresses: [198.51.0.0/16], ports: [443]}"),
+        ("{addresses: [198.51.0.0/16]}", "{ports: [443], protocols: [tls]}"),
+        ("{ports: [443]}", "{ports: [400-500], protocols: [tls]}"),
+        ("{ports: [443], protocols: [tls]}", "{ports: [443]}"),
+        ("{ports: [1-65535]}", "{protocols: [tls]}"),
+    ],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_more_specific_rule_wins_in_any_order(policy_from, more_specific, less_specific, order):
+    rules = [_rule("more", "allow", more_specific), _rule("less", "block", less_specific)]
+    policy = policy_from("version: 1\ndefault: block\nrules:\n" + "".join(rules[::order]))
+    request = tls("a.b.example", client=ip_address("192.0.2.7"), address=OTHER)
+    assert outcome(policy, request) == ("allow", "more")
+
+
+def test_between_equals_the_policy_beats_a_pack(policy_from):
+    policy = policy_from(HEAD + _rule("ours", "allow", "{names: [connect.us.ngrok-agent.com]}"))
+    assert outcome(policy, tls("connect.us.ngrok-agent.com")) == ("allow", "ours")
+    assert outcome(policy, tls("connect.eu.ngrok-agent.com")) == ("block", "ngrok-connect")
+
+
+def test_a_more_specific_rule_of_a_pack_beats_the_policy(policy_from):
+    policy = policy_from(
+        HEAD + _rule("ours", "block", "{suffixes: [ngrok.com], protocols: [tls]}")
+    )
+    assert outcome(policy, tls("dashboard.ngrok.com")) == ("allow", "ngrok-site")
+    assert outcome(policy, tls("www.ngrok.com")) == ("block", "ours")
+
+
+def test_a_lookup_does_not_fail_for_the_sake_of_a_port(policy_from):
+    """With default block, the CRL host must be resolved before port 80 can be dialled."""
+    policy = policy_from(BASE.replace("default: allow", "default: block"))
+    assert outcome(policy, dns("crl.ngrok-agent.com")) == ("allow", "ngrok-crl")
+    assert outcome(policy, tls("crl.ngrok-agent.com", port=80, protocol=Protocol.HTTP)) == (
+        "allow",
+        "ngrok-crl",
+    )
+    assert outcome(policy, tls("crl.ngrok-agent.com")) == ("block", "default")
+
+
+def test_a_block_waits_for_the_facts_that_it_is_about(policy_from):
+    policy = policy_from(HEAD + _rule("r", "block", "{names: [a.example], ports: [22]}"))
+    assert outcome(policy, dns("a.example")) == ("allow", "default")
+    assert outcome(policy, tls("a.example", port=22)) == ("block", "r")
+
+
+def test_a_monitor_that_waits_for_a_fact_is_not_on_record(policy_from):
+    policy = policy_from(HEAD + _rule("r", "monitor", "{names: [a.example], ports: [22]}"))
+    waiting = decide(policy, dns("a.example"))
+    assert (waiting.action, waiting.rule, waiting.recorded) == (Action.ALLOW, "r", False)
+    assert decide(policy, tls("a.example", port=22)).action is Action.MONITOR
+
+
+def test_an_unknown_client_is_in_no_client_range(policy_from):
+    policy = policy_from(HEAD + _rule("r", "allow", "{clients: [0.0.0.0/0, '::/0']}"))
+    assert outcome(policy, dns("connect.ngrok-agent.com")) == ("block", "ngrok-connect")
+
+
+def test_a_name_longer_than_any_is_matched_by_its_end(policy_from):
+    """What arrives in a Host field has no bound of its own."""
+    policy = policy_from(HEAD + _rule("r", "block", "{suffixes: [evil.example]}"))
+    assert outcome(policy, tls("a." * 30_000 + "evil.example")) == ("block", "r")
+    assert outcome(policy, tls("." * 60_000)) == ("allow", "default")
+
+
+class TestConnectUrl:
+    """What a Connect URL must do before it is let through."""
+
+    def test_it_is_allowed_and_must_be_verified(self, policy_from):
+        verdict = decide(policy_from(BASE), tls(HOST))
+        assert verdict.action is Action.ALLOW
+        assert str(verdict.verify) == f"{HOST}:443"
+        assert verdict.recorded
+
+    def test_a_lookup_has_nothing_to_verify(self, policy_from):
+        verdict = decide(policy_from(BASE), dns(HOST))
+        assert (verdict.action, verdict.verify) == (Action.ALLOW, None)
+
+    def test_an_accepted_certificate_lets_it_through(self, policy_from):
+        fact = CertificateFact(CertificateCheck.ACCEPTED, "issued by ngrok")
+        verdict = decide(policy_from(BASE), tls(HOST, certificate=fact))
+        assert (verdict.action, verdict.reason) == (Action.ALLOW, "issued by ngrok")
+        assert verdict.verify is None
+
+    @pytest.mark.parametrize("on_failure", ["open", "closed"])
+    def test_a_wrong_issuer_blocks_whatever_on_failure_says(self, policy_from, on_failure):
+        policy = policy_from(BASE + f"on_failure: {{tls: {on_failure}}}\n")
+        fact = CertificateFact(CertificateCheck.REFUSED, "issued by somebody else")
+        verdict = decide(policy, tls(HOST, certificate=fact))
+        assert (verdict.action, verdict.reason) == (Action.BLOCK, "issued by somebody else")
+        assert verdict.rule == f"connect-url:{HOST}:443"
+
+    @pytest.mark.parametrize(
+        ("on_failure", "action"), [("open", Action.MONITOR), ("closed", Action.BLOCK)]
+    )
+    def test_a_check_that_could_not_be_made_is_on_failures_business(
+        self, policy_from, on_failure, action
+    ):
+        policy = policy_from(BASE + f"on_failure: {{tls: {on_failure}}}\n")
+        fact = CertificateFact(CertificateCheck.UNAVAILABLE, "no answer")
+        verdict = decide(policy, tls(HOST, certificate=fact))
+        assert verdict.action is action
+        assert verdict.recorded
+        assert "no answer" in verdict.reason
+
+    def test_no_rule_spares_it_the_check(self, policy_from):
+        policy = policy_from(HEAD + _rule("vip", "allow", "{clients: [192.0.2.7]}"))
+        client = ip_address("192.0.2.7")
+        assert decide(policy, tls(HOST, client=client)).verify is not None
+        fact = CertificateFact(CertificateCheck.REFUSED, "issued by somebody else")
+        assert decide(policy, tls(HOST, client=client, certificate=fact)).blocks
+
+    @pytest.mark.parametrize("plane", [Plane.TLS, Plane.CONNECT, Plane.SOCKS5])
+    @pytest.mark.parametrize("protocol", [Protocol.HTTP, Protocol.SSH, Protocol.UNKNOWN])
+    def test_nothing_but_tls_is_spoken_to_it(self, policy_from, plane, protocol):
+        """ngrok takes SSH on 443 too, and SSH does not say which host it wants."""
+        verdict = decide(policy_from(BASE), Request(plane, HOST, port=443, protocol=protocol))
+        assert verdict.blocks
+        assert "over TLS only" in verdict.reason
+
+    def test_plain_http_to_it_is_blocked(self, policy_from):
+        assert decide(policy_from(BASE), Request(Plane.HTTP, HOST, port=443)).blocks
+
+    @pytest.mark.parametrize("port", [22, 2222])
+    def test_ssh_to_its_host_is_blocked_on_every_port(self, policy_from, port):
+        verdict = decide(policy_from(BASE), tls(HOST, port=port, protocol=Protocol.SSH))
+        assert (verdict.action, verdict.rule) == (Action.BLOCK, f"connect-url:{HOST}:443:ssh")
+        assert verdict.explain(f"{HOST}:443").endswith(f"; use {HOST}:443")
+
+    def test_the_policy_may_open_ssh_to_its_host(self, policy_from):
+        match = "{names: [connect.example.com], ports: [22]}"
+        policy = policy_from(HEAD + _rule("ssh", "allow", match))
+        assert outcome(policy, tls(HOST, port=22, protocol=Protocol.SSH)) == ("allow", "ssh")
+        assert outcome(policy, tls(HOST, port=443, protocol=Protocol.SSH))[0] == "block"
+
+    def test_dedicated_addresses_are_the_only_ones(self, policy_from):
+        addresses = "    addresses: [203.0.113.0/29]\n"
+        policy = policy_from(BASE + addresses)
+        inside, outside = ip_address("203.0.113.2"), ip_address("203.0.113.9")
+        assert decide(policy, dns(HOST)).action is Action.ALLOW
+        assert decide(policy, dns(HOST, address=inside)).action is Action.ALLOW
+        assert decide(policy, dns(HOST, address=outside)).blocks
+        verdict = decide(policy, tls(HOST, address=outside))
+        assert verdict.blocks
+        assert "not a dedicated address" in verdict.reason
+
+    def test_two_ports_of_one_host_are_two_connect_urls(self, policy_from):
+        second = (
+            "  - host: connect.example.com\n    port: 8443\n    issuer: letsencrypt\n"
+            "    addresses: [203.0.113.0/29]\n"
+        )
+        policy = policy_from(BASE + second)
+        assert decide(policy, tls(HOST, port=8443)).verify.issuer.name == "letsencrypt"
+        assert decide(policy, tls(HOST, port=443)).verify.issuer.name == "ngrok"
+        # A lookup does not say which; an address that either may have will do.
+        assert not decide(policy, dns(HOST, address=OTHER)).blocks
+        assert decide(policy, tls(HOST, port=8443, address=OTHER)).blocks
+
+
+class TestMonitorMode:
+    def test_it_says_what_it_would_have_done(self, policy_from):
+        policy = policy_from(BASE + "mode: monitor\n")
+        verdict = decide(policy, tls("connect.ngrok-agent.com"))
+        assert (verdict.action, verdict.rule) == (Action.MONITOR, "ngrok-connect")
+        assert verdict.reason.startswith("would block: ")
+        assert verdict.recorded
+
+
+def test_a_block_carries_how_the_lookup_is_answered(policy_from):
+    sinkhole = "    refusal: {sinkhole: [192.0.2.1, '2001:db8::1']}\n"
+    policy = policy_from(HEAD + _rule("r", "block", "{names: [a.example]}", sinkhole))
+    verdict = decide(policy, dns("a.example"))
+    assert verdict.refusal is Refusal.SINKHOLE
+    assert verdict.sinkhole == (ip_address("192.0.2.1"), ip_address("2001:db8::1"))
