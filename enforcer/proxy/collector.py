@@ -5,11 +5,12 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 
-class FlowControl(Protocol):
-    """Who is told when a transport's write buffer is full, and when it has room again."""
+class Writer(Protocol):
+    """Who writes to a peer while its bytes are still collected, and so must hear of it."""
 
     def pause_writing(self) -> None: ...
     def resume_writing(self) -> None: ...
+    def connection_lost(self, exc: Exception | None) -> None: ...
 
 
 class Collector(asyncio.Protocol):
@@ -26,7 +27,7 @@ class Collector(asyncio.Protocol):
         self.buffer = bytearray()
         self.eof = False
         self.lost = False
-        self.flow_control: FlowControl | None = None
+        self.writer: Writer | None = None
         self._limit_bytes = limit_bytes
         self._on_connection = on_connection
         self._more: asyncio.Future[None] | None = None
@@ -48,17 +49,19 @@ class Collector(asyncio.Protocol):
         self._wake()
         return True  # the other direction may go on
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 how it was lost
+    def connection_lost(self, exc: Exception | None) -> None:
         self.eof = self.lost = True
+        if self.writer:
+            self.writer.connection_lost(exc)
         self._wake()
 
     def pause_writing(self) -> None:
-        if self.flow_control:
-            self.flow_control.pause_writing()
+        if self.writer:
+            self.writer.pause_writing()
 
     def resume_writing(self) -> None:
-        if self.flow_control:
-            self.flow_control.resume_writing()
+        if self.writer:
+            self.writer.resume_writing()
 
     def _wake(self) -> None:
         if self._more and not self._more.done():

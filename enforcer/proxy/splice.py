@@ -93,7 +93,7 @@ class Splice:
         self.client = Half(client.transport, passed.to_upstream, self._ended)
         self.upstream = Half(upstream.transport, passed.to_client, self._ended)
         self.client.peer, self.upstream.peer = self.upstream, self.client
-        client.flow_control = self.client
+        client.writer = self.client
         self.upstream.take_over(upstream)
 
     @property
