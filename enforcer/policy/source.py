@@ -137,7 +137,7 @@ class _Walk:
         elif len(path) > MAX_DEPTH:
             yield self._problem(path[:3], f"nested deeper than {MAX_DEPTH} levels", "write it flat")
         elif self._left == 0:
-            yield self._problem(path[:3], "its aliases make the file too large", "write them out")
+            yield self._problem(path[:1], "its aliases make the file too large", "write them out")
         elif self._left < 0:
             return
         elif isinstance(node, yaml.ScalarNode):

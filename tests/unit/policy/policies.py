@@ -1,4 +1,7 @@
-"""Policies and requests made by hypothesis, out of a small world so that rules meet."""
+"""Policies and requests made by hypothesis, in so small a world that rules compete.
+
+Most entries fit the request for a.b.x from 10.1.9.9 to 10.1.9.9, port 443, over TLS.
+"""
 
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
@@ -27,27 +30,32 @@ from enforcer.policy.model import (
 from enforcer.policy.source import PolicyError
 from enforcer.policy.ties import find_ties
 
-NAMES = ("x", "a.x", "ab.x", "a.b.x")
+NAMES = ("a.b.x", "b.x", "x")
 NETWORKS = tuple(map(ip_network, ("10.0.0.0/8", "10.1.0.0/16", "2001:db8::/32")))
-ADDRESSES = tuple(map(ip_address, ("10.9.9.9", "10.1.9.9", "2001:db8::1", "192.0.2.1")))
+ADDRESSES = tuple(map(ip_address, ("10.1.9.9", "10.9.9.9", "2001:db8::1")))
 PORTS = tuple(PortRange(*ports) for ports in ((443, 443), (400, 500), (1, 1000)))
 
 
 def some(values):
     """A part of a match: mostly not given, else one or two entries."""
     nothing = st.just(())
-    return nothing | nothing | nothing | st.lists(st.sampled_from(values), min_size=1, max_size=2).map(tuple)
+    return (
+        nothing
+        | nothing
+        | nothing
+        | st.lists(st.sampled_from(values), min_size=1, max_size=2).map(tuple)
+    )
 
 
 matches = st.builds(
     Match,
     names=some(NAMES),
     suffixes=some(NAMES),
-    patterns=some(("*.x", "a*.x", "*.b.x", "a.*")),
+    patterns=some(("*.b.x", "a.*.x", "a*.*.x", "*.*.x")),
     addresses=some(NETWORKS),
     ports=some(PORTS),
     clients=some(NETWORKS),
-    protocols=some(tuple(Protocol)),
+    protocols=some((Protocol.TLS, Protocol.TLS, Protocol.SSH)),
 ).filter(lambda match: match != Match())
 
 rules = st.builds(
@@ -72,15 +80,18 @@ connect_urls = st.builds(
 )
 
 
+ENFORCE = st.just(Mode.ENFORCE)
+
+
 @st.composite
-def policies(draw, modes=st.just(Mode.ENFORCE)):
+def policies(draw, modes=ENFORCE):
     """Policies that compile: whatever would be a tie is left out."""
-    drawn = draw(st.lists(rules, max_size=10))
+    drawn = draw(st.lists(rules, min_size=2, max_size=10))
     kept = []
     for number, rule in enumerate(drawn):
-        rule = replace(rule, id=f"r{number}")
-        if not any(find_ties([*kept, rule])):
-            kept.append(rule)
+        named = replace(rule, id=f"r{number}")
+        if not any(find_ties([*kept, named])):
+            kept.append(named)
     policy = Policy(
         mode=draw(modes),
         default=Rule(
@@ -109,15 +120,16 @@ def _compiles(policy):
 
 def requests(*, known=False):
     """Requests; ``known`` has every fact but the certificate."""
-    unknown = st.nothing() if known else st.none()
+    unknown = () if known else (None,)
+    addresses = st.sampled_from((*[ADDRESSES[0]] * 4, *ADDRESSES, *unknown))
     return st.builds(
         Request,
         plane=st.sampled_from([plane for plane in Plane if not known or plane is not Plane.DNS]),
-        name=st.sampled_from(NAMES) | st.sampled_from(("", "z.a.x", "x.y")),
-        address=unknown | st.sampled_from(ADDRESSES),
-        port=unknown | st.sampled_from((443, 450, 8443)),
-        client=unknown | st.sampled_from(ADDRESSES),
-        protocol=unknown | st.sampled_from(Protocol),
+        name=st.sampled_from((*["a.b.x"] * 6, "z.b.x", "b.x", "x", "")),
+        address=addresses,
+        port=st.sampled_from((443, 443, 443, 450, 8443, *unknown)),
+        client=addresses,
+        protocol=st.sampled_from((*[Protocol.TLS] * 5, *Protocol, *unknown)),
         certificate=st.none()
         | st.sampled_from(CertificateCheck).map(lambda check: CertificateFact(check, "the chain")),
     )

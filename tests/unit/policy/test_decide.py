@@ -135,9 +135,7 @@ def test_between_equals_the_policy_beats_a_pack(policy_from):
 
 
 def test_a_more_specific_rule_of_a_pack_beats_the_policy(policy_from):
-    policy = policy_from(
-        HEAD + _rule("ours", "block", "{suffixes: [ngrok.com], protocols: [tls]}")
-    )
+    policy = policy_from(HEAD + _rule("ours", "block", "{suffixes: [ngrok.com], protocols: [tls]}"))
     assert outcome(policy, tls("dashboard.ngrok.com")) == ("allow", "ngrok-site")
     assert outcome(policy, tls("www.ngrok.com")) == ("block", "ours")
 

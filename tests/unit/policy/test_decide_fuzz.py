@@ -22,8 +22,10 @@ def _name_entries(match):
     for wanted in match.names:
         yield lambda name, w=wanted: (len(w.split(".")), 3) if name == w else None
     for wanted in match.suffixes:
-        yield lambda name, w=wanted: (
-            (len(w.split(".")), 1) if name and f".{name}".endswith(f".{w}") else None
+        yield (
+            lambda name, w=wanted: (
+                (len(w.split(".")), 1) if name and f".{name}".endswith(f".{w}") else None
+            )
         )
     for wanted in match.patterns:
         globs = wanted.split(".")
