@@ -1,0 +1,167 @@
+"""Where a gateway listens, stores and asks; and what it takes when nothing is written."""
+
+from pathlib import Path
+
+import pytest
+
+from enforcer.policy.source import PolicyError
+from enforcer.settings import (
+    Endpoint,
+    default_audit_path,
+    default_settings,
+    load_settings,
+    parse_endpoint,
+    render_settings_schema,
+    system_upstreams,
+)
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(text):
+        path = tmp_path / "enforcer.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load_settings(path)
+
+    return load
+
+
+@pytest.fixture(autouse=True)
+def no_state_directory(monkeypatch):
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/someone")
+
+
+def test_the_defaults_need_no_privilege():
+    listen = default_settings().listen
+    assert listen.dns == (Endpoint("127.0.0.1", 5053),)
+    assert listen.proxy == (Endpoint("127.0.0.1", 8080),)
+    assert listen.tls == (Endpoint("127.0.0.1", 8443),)
+    assert listen.admin == Endpoint("127.0.0.1", 9053)
+
+
+def test_an_empty_file_says_nothing_else_than_no_file(load):
+    assert load("") == default_settings()
+
+
+def test_paths_are_relative_to_the_file(load, tmp_path):
+    settings = load("policy: mine.yaml\naudit: {path: sub/audit.db}\n")
+    assert settings.policy == tmp_path / "mine.yaml"
+    assert settings.audit.path == tmp_path / "sub/audit.db"
+    assert load("audit: {path: /var/lib/enforcer/audit.db}").audit.path == Path(
+        "/var/lib/enforcer/audit.db"
+    )
+    assert load("policy: ~/policy.yaml").policy == Path("/home/someone/policy.yaml")
+
+
+@pytest.mark.parametrize(
+    ("environment", "path"),
+    [
+        ({}, "/home/someone/.local/state/enforcer/audit.db"),
+        ({"XDG_STATE_HOME": "/state"}, "/state/enforcer/audit.db"),
+        ({"XDG_STATE_HOME": "state"}, "/home/someone/.local/state/enforcer/audit.db"),
+        ({"STATE_DIRECTORY": "/var/lib/enforcer"}, "/var/lib/enforcer/audit.db"),
+        ({"STATE_DIRECTORY": "/a:/b", "XDG_STATE_HOME": "/state"}, "/a/audit.db"),
+    ],
+)
+def test_the_audit_trail_goes_where_this_user_may_write(monkeypatch, load, environment, path):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert default_audit_path() == default_settings().audit.path == Path(path)
+    assert load("policy: p.yaml\n").audit.path == Path(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("192.0.2.1:53", Endpoint("192.0.2.1", 53)),
+        ("0.0.0.0:0", Endpoint("0.0.0.0", 0)),
+        ("[2001:DB8::1]:5353", Endpoint("2001:db8::1", 5353)),
+        ("[fe80::1%eth0]:53", Endpoint("fe80::1%eth0", 53)),
+    ],
+)
+def test_an_endpoint_is_an_address_and_a_port(text, endpoint):
+    assert parse_endpoint(text) == endpoint
+    assert parse_endpoint(str(endpoint)) == endpoint
+
+
+@pytest.mark.parametrize("text", ["192.0.2.1", "2001:db8::1"])
+def test_an_upstream_may_leave_out_the_port(text):
+    assert parse_endpoint(text, 53) == Endpoint(text, 53)
+    with pytest.raises(ValueError, match="not an address with a port"):
+        parse_endpoint(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ":53",
+        "localhost:53",
+        "192.0.2.1:",
+        "192.0.2.1:65536",
+        "192.0.2.1:-1",
+        "192.0.2.1:5_3",
+        "192.0.2.1:53:53",
+        "192.0.2.1:\u0665\u0663",
+        "[192.0.2.1:53",
+        "[2001:db8::1]",
+        "[2001:db8::1]53",
+    ],
+)
+def test_what_is_no_endpoint_is_refused(text):
+    with pytest.raises(ValueError, match="not an address with a port"):
+        parse_endpoint(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "remedy"),
+    [
+        ("listen:\n  dsn: []\n", 2, "listen.dsn", "did you mean dns?"),
+        ("mode: enforce\n", 1, "mode", "did you mean"),
+        ("listen:\n  dns: 127.0.0.1:53\n", 2, "listen.dns", "write [127.0.0.1:53]"),
+        ("listen:\n  dns:\n  - localhost:53\n", 3, "listen.dns[0]", "write it as 192.0.2.1:53"),
+        ("dns: {upstreams: ['192.0.2.1:0']}\n", 1, "dns.upstreams[0]", "write 53"),
+        ("dns:\n  timeout_ms: 1\n", 2, "dns.timeout_ms", "correct it"),
+        ("drain_seconds: soon\n", 1, "drain_seconds", "write a number"),
+        ("audit: {path: ~nobody-here/x}\n", 1, "audit.path", "write it in full"),
+        ("- 1\n", 1, "", "the keys here are"),
+    ],
+)
+def test_a_fault_names_line_key_and_remedy(load, text, line, key, remedy):
+    with pytest.raises(PolicyError) as caught:
+        load(text)
+    [problem] = caught.value.problems
+    assert (problem.source.line, problem.key) == (line, key)
+    assert remedy in problem.remedy or key == "mode"
+
+
+def test_a_file_that_is_not_there_is_a_policy_error(tmp_path):
+    with pytest.raises(PolicyError, match="cannot be read"):
+        load_settings(tmp_path / "nowhere.yaml")
+
+
+def test_upstreams_are_those_of_the_system_when_none_are_given(tmp_path):
+    path = tmp_path / "resolv.conf"
+    path.write_text(
+        "# nameserver 192.0.2.9\nsearch example.com\nnameserver 192.0.2.1\n"
+        "nameserver fe80::1%eth0\nnameserver nonsense\nnameserver\n\xff\n",
+        encoding="latin-1",
+    )
+    assert system_upstreams(path) == (Endpoint("192.0.2.1", 53), Endpoint("fe80::1%eth0", 53))
+    assert system_upstreams(tmp_path / "nowhere") == ()
+
+
+def test_the_schema_shows_defaults_as_a_person_writes_them():
+    schema = render_settings_schema()
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    listen = schema["$defs"]["ListenSettings"]["properties"]
+    assert listen["dns"]["default"] == ["127.0.0.1:5053"]
+    assert listen["admin"] == {
+        "default": "127.0.0.1:9053",
+        "description": "/metrics, /healthz and /readyz.",
+        "title": "Admin",
+        "type": "string",
+    }
+    assert "default" not in schema["$defs"]["AuditSettings"]["properties"]["path"]
