@@ -7,6 +7,7 @@ Imported only where a gateway runs: mitmproxy takes most of a second to load.
 
 import asyncio
 import logging
+import math
 from typing import Any
 
 from mitmproxy import connection, http, master, options
@@ -21,17 +22,22 @@ from enforcer.proxy.entrances import MAX_HEAD_BYTES
 STREAM_ABOVE = "64k"
 # What mitmproxy says of each connection at "info" stands in our own records.
 LOG_LEVEL = logging.WARNING
+# A client that has sent as much as it may is let go when nothing came of it for so long.
+STALLED_AFTER_S = 10.0
 
 
 class EmbeddedProxy:
     """mitmproxy without listeners; one per process, since mitmproxy keeps globals."""
 
-    def __init__(self, addon: PolicyAddon) -> None:
+    def __init__(self, addon: PolicyAddon, stalled_after_s: float = STALLED_AFTER_S) -> None:
+        self._stalled_after_s = stalled_after_s
         logging.getLogger("mitmproxy").setLevel(LOG_LEVEL)
         self._server = proxyserver.Proxyserver()
         self._master = master.Master(options.Options())
-        heads = HeadLimit(self._server)
-        self._master.addons.add(self._server, next_layer.NextLayer(), heads, addon)
+        # In this order: a body is read when the policy has let its request pass.
+        self._master.addons.add(
+            self._server, next_layer.NextLayer(), addon, ReadLimit(self._server)
+        )
         self._master.options.update(
             server=False,
             mode=[],
@@ -47,7 +53,7 @@ class EmbeddedProxy:
     async def hand_over(self, client: Collector) -> None:
         """Serve one connection to its end."""
         loop = asyncio.get_running_loop()
-        reader = HeadLimitedReader(loop=loop)
+        reader = LimitedReader(loop, self._stalled_after_s)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         client.transport.set_protocol(protocol)
         protocol.connection_made(client.transport)
@@ -59,7 +65,15 @@ class EmbeddedProxy:
             reader.feed_data(bytes(client.buffer))
         client.buffer.clear()
         writer = asyncio.StreamWriter(client.transport, protocol, reader, loop)
-        await self._instance.handle_stream(reader, writer)
+        serving = loop.create_task(self._instance.handle_stream(reader, writer))
+        try:
+            # Shielded: mitmproxy cleans up only when its own inner task is cancelled.
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            reader.end()
+            client.transport.abort()
+            await asyncio.wait([serving])
+            raise
 
     async def stop(self) -> None:
         self._master.shutdown()
@@ -67,47 +81,63 @@ class EmbeddedProxy:
             await self._run
 
 
-class HeadLimitedReader(asyncio.StreamReader):
-    """Ends the stream of a client whose request head has no end.
+class LimitedReader(asyncio.StreamReader):
+    """Reads ahead of mitmproxy's work no further than a request head may be long.
 
-    mitmproxy (as of 12) collects a head of any size before it looks at it.
+    mitmproxy (as of 12) by itself collects a head of any size before it looks at it, and
+    goes on reading while a hook runs or an answer is awaited.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, stalled_after_s: float) -> None:
         super().__init__(loop=loop)
-        self._head_bytes: int | None = 0
+        self._stalled_after_s = stalled_after_s
+        self._credit_bytes: float = MAX_HEAD_BYTES
+        self._granted = asyncio.Event()
+        self._task: asyncio.Task[Any] | None = None
 
     async def read(self, n: int = -1) -> bytes:
-        data = await super().read(n)
-        if self._head_bytes is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
+        self._task = asyncio.current_task()
+        if self._credit_bytes <= 0:
+            self._granted.clear()
+            try:
+                async with asyncio.timeout(self._stalled_after_s):
+                    await self._granted.wait()
+            except TimeoutError:
                 return b""
+        data = await super().read(n)
+        self._credit_bytes -= len(data)
         return data
 
-    def head_began(self) -> None:
-        self._head_bytes = 0
+    def grant(self, credit_bytes: float) -> None:
+        """How much may be read until there is progress again."""
+        self._credit_bytes = credit_bytes
+        self._granted.set()
 
-    def head_ended(self) -> None:
-        self._head_bytes = None
+    def end(self) -> None:
+        """End the task that reads, as mitmproxy does when a client is idle for too long."""
+        if self._task:
+            self._task.cancel()
 
 
-class HeadLimit:
-    """Tells each reader where in its requests it is."""
+class ReadLimit:
+    """Tells each reader when there is progress."""
 
     def __init__(self, server: proxyserver.Proxyserver) -> None:
         self._server = server
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if reader := self._reader(flow.client_conn):
-            reader.head_ended()
+        self._grant(flow.client_conn, math.inf)
 
     def request(self, flow: http.HTTPFlow) -> None:
-        if reader := self._reader(flow.client_conn):
-            reader.head_began()
+        self._grant(flow.client_conn, MAX_HEAD_BYTES)
 
-    def _reader(self, client: connection.Client) -> HeadLimitedReader | None:
+    def response(self, flow: http.HTTPFlow) -> None:
+        if flow.request.timestamp_end:  # else it came early, and the body goes on
+            self._grant(flow.client_conn, MAX_HEAD_BYTES)
+
+    def _grant(self, client: connection.Client, credit_bytes: float) -> None:
         handler = self._server.connections.get(client.id)
         stream = handler.transports.get(client) if handler else None
         reader = stream.reader if stream else None
-        return reader if isinstance(reader, HeadLimitedReader) else None
+        if isinstance(reader, LimitedReader):
+            reader.grant(credit_bytes)
