@@ -1,38 +1,22 @@
 """What the scenarios share: the check that a lab can be built here, and the lab itself."""
 
-import os
-import shutil
-
 import pki
 import pytest
+from e2e import policies
 from e2e.ingress import ANY_NAME
 from e2e.lab import Lab
-from e2e.topology import CONNECT_URL, DEFAULT_INGRESS, INGRESSES
-
-# Each command, and the Debian package that has it.
-TOOLS = {
-    "unbound": "unbound",
-    "nft": "nftables",
-    "dig": "dnsutils",
-    "socat": "socat",
-    "ncat": "ncat",
-    "ip": "iproute2",
-    "ss": "iproute2",
-    "curl": "curl",
-    "openssl": "openssl",
-    "nsenter": "util-linux",
-    "sysctl": "procps",
-}
+from e2e.tools import find_sbin, missing_right, missing_tools
+from e2e.topology import CONNECT_URL, DEFAULT_INGRESS, INGRESSES, REGION_HOST
 
 
 @pytest.fixture(scope="session")
 def tools():
-    """Skips without root, which is nobody's fault; fails without a tool, which is."""
-    if os.geteuid() != 0:
-        pytest.skip("the end-to-end lab needs root: it builds network namespaces")
-    missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
-    if missing:
-        pytest.fail(f"the lab needs: apt-get install {' '.join(missing)}", pytrace=False)
+    """Skips where the user may not build a lab; fails without a tool, since apt has it."""
+    find_sbin()
+    if reason := missing_right():
+        pytest.skip(reason)
+    if remedy := missing_tools():
+        pytest.fail(remedy, pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +37,12 @@ def edge(lab, authority):
     return lab.start_edge(
         {
             ANY_NAME: authority.leaf(DEFAULT_INGRESS),
-            CONNECT_URL: authority.leaf(CONNECT_URL),
-            **{name: authority.leaf(name) for name in INGRESSES},
+            **{name: authority.leaf(name) for name in (CONNECT_URL, REGION_HOST, *INGRESSES)},
         }
     )
+
+
+@pytest.fixture(scope="module")
+def gateway(lab, edge, authority):
+    """The product, enforcing; ngrok is there before it."""
+    return lab.start_gateway(policies.enforcing(), files={policies.ROOT_FILE: authority.root_pem})

@@ -126,6 +126,10 @@ class Gateway:
     def metrics(self) -> MetricValues:
         return MetricValues(self.fetch("/metrics").partition(" ")[2])
 
+    def count(self, name: str, **labels: str) -> float:
+        """One number of a fresh scrape."""
+        return self.metrics().value(name, **labels)
+
     def audit(self, *arguments: str) -> list[dict[str, Any]]:
         done = self._namespace.run(self._command("audit", "--json", *arguments), check=False)
         assert done.returncode == 0, done.stderr

@@ -28,6 +28,7 @@ from e2e.topology import Dual
 from pki import Leaf
 
 WEB = Path(__file__).with_name("web.py")
+TAP = Path(__file__).with_name("tap.py")
 MAX_NAME = 40
 REDIRECT = f"""
 table inet enforcer_lab
@@ -184,23 +185,27 @@ class Lab:
         ca_pem: bytes,
         via: str | None = None,
         address: str | None = None,
+        *,
+        outside: bool = False,
     ) -> Iterator[Agent]:
         """A real agent in the client namespace, which stays as long as the block.
 
         ``via`` is a hop of hops.HOPS, which asks the gateway for ``address``, or for the
         name where that is left out. Without a hop, ``address`` is given to the agent's
-        hosts file, so that it asks no DNS.
+        hosts file, so that it asks no DNS. An agent ``outside`` is on the internet, with
+        no gateway on its way.
         """
         host = server_addr.partition(":")[0]
+        place = self.internet if outside else self.client
         with contextlib.ExitStack() as stack:
             if via is not None:
                 stack.enter_context(self._hop(via, address or host))
             if via is not None or address is not None:
-                self.client.map_hosts({host: LISTEN_ADDRESS if via else address or ""})
-                stack.callback(self.client.map_hosts, {})
+                place.map_hosts({host: LISTEN_ADDRESS if via else address or ""})
+                stack.callback(place.map_hosts, {})
             directory = self._subdirectory("agent")
             directory.mkdir()
-            yield stack.enter_context(Agent(self.client.spawn, directory, server_addr, ca_pem))
+            yield stack.enter_context(Agent(place.spawn, directory, server_addr, ca_pem))
 
     def agent(
         self,
@@ -208,10 +213,21 @@ class Lab:
         ca_pem: bytes,
         via: str | None = None,
         address: str | None = None,
+        *,
+        outside: bool = False,
     ) -> AgentResult:
         """One attempt of a real agent."""
-        with self.connected_agent(server_addr, ca_pem, via, address) as agent:
+        with self.connected_agent(server_addr, ca_pem, via, address, outside=outside) as agent:
             return agent.result
+
+    @contextlib.contextmanager
+    def tap(self, place: Namespace, listen: str, target: str) -> Iterator[Path]:
+        """A relay in ``place``; the directory holds what went through it (see tap.py)."""
+        directory = self._subdirectory("tap")
+        directory.mkdir()
+        with place.spawn([sys.executable, str(TAP), listen, target, str(directory)], "tap") as tap:
+            tap.wait_for_output("ready")
+            yield directory
 
     def ask_endpoint(self, url: str) -> str:
         """What somebody on the internet gets from an agent's endpoint."""

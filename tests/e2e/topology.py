@@ -29,6 +29,7 @@ PUBLIC_RESOLVER = Dual("8.8.8.8", "2001:4860:4860::8888")
 ON_THE_INTERNET = (EDGE, IMPOSTOR, ENDPOINTS, WEB, RESOLVER, PUBLIC_RESOLVER)
 
 CONNECT_URL = "connect.example.com"
+REGION_HOST = f"tunnel.us.{CONNECT_URL}"
 DEFAULT_INGRESS = "connect.ngrok-agent.com"
 REGIONAL_INGRESSES = tuple(
     f"connect.{region}.ngrok-agent.com"
@@ -37,6 +38,8 @@ REGIONAL_INGRESSES = tuple(
 LEGACY_INGRESSES = ("tunnel.ngrok.com", "tunnel.us.ngrok.com", "korgn.us.lennut.com")
 INGRESSES = (DEFAULT_INGRESS, *REGIONAL_INGRESSES, *LEGACY_INGRESSES)
 CLOAK = "innocent.example.net"
+DOUBLE_CLOAK = f"cloaked.{CLOAK}"
+HARMLESS_ALIAS = "alias.example.net"
 CRL_HOST = "crl.ngrok-agent.com"
 WEB_HOST = "www.example.org"
 PASTE_HOST = "paste.example.org"

@@ -9,12 +9,15 @@ from e2e.topology import (
     CONNECT_URL,
     CRL_HOST,
     DEFAULT_INGRESS,
+    DOUBLE_CLOAK,
     EDGE,
     ENDPOINT_DOMAIN,
     ENDPOINTS,
+    HARMLESS_ALIAS,
     INGRESSES,
     PASTE_HOST,
     PUBLIC_RESOLVER,
+    REGION_HOST,
     RESOLVER,
     WEB,
     WEB_HOST,
@@ -22,7 +25,7 @@ from e2e.topology import (
 )
 
 HOSTS: Mapping[str, Dual] = {
-    **dict.fromkeys((*INGRESSES, CONNECT_URL, f"tunnel.us.{CONNECT_URL}", CRL_HOST), EDGE),
+    **dict.fromkeys((*INGRESSES, CONNECT_URL, REGION_HOST, CRL_HOST), EDGE),
     WEB_HOST: WEB,
     PASTE_HOST: WEB,
     f"*.{ENDPOINT_DOMAIN}": ENDPOINTS,
@@ -45,8 +48,8 @@ def _records(hosts: Mapping[str, Dual]) -> Iterable[str]:
         yield f"{host}. A {address.v4}"
         yield f"{host}. AAAA {address.v6}"
     yield f"{CLOAK}. CNAME {DEFAULT_INGRESS}."
-    yield f"cloaked.{CLOAK}. CNAME {CLOAK}."
-    yield f"alias.example.net. CNAME {WEB_HOST}."
+    yield f"{DOUBLE_CLOAK}. CNAME {CLOAK}."
+    yield f"{HARMLESS_ALIAS}. CNAME {WEB_HOST}."
     text = " ".join(f'"{"x" * BIG_TXT_STRING_BYTES}"' for _ in range(BIG_TXT_STRINGS))
     yield f"{BIG_TXT_HOST}. TXT {text}"
 
