@@ -45,10 +45,11 @@ class EmbeddedProxy:
             stream_large_bodies=STREAM_ABOVE,
         )
         self._instance: ServerInstance[Any] = ServerInstance.make("regular", self._server)
-        self._run: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._run = asyncio.get_running_loop().create_task(self._master.run())
+        # Not Master.run: it would set its own exception handler, and from 12 on its own
+        # task factory, for all of this process' event loop.
+        await self._master.running()
 
     async def hand_over(self, client: Collector) -> None:
         """Serve one connection to its end."""
@@ -76,9 +77,7 @@ class EmbeddedProxy:
             raise
 
     async def stop(self) -> None:
-        self._master.shutdown()
-        if self._run:
-            await self._run
+        await self._master.done()
 
 
 class LimitedReader(asyncio.StreamReader):
