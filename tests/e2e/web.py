@@ -18,7 +18,7 @@ PAGES = {
 async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         head = await reader.readuntil(b"\r\n\r\n")
-        body = PAGES.get(head.split(b" ")[1])
+        body = PAGES.get(head.split(b" ")[1].partition(b"?")[0])
         status = "404 Not Found" if body is None else "200 OK"
         lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body or b'')}", "Connection: close"]
         writer.write("\r\n".join([*lines, "", ""]).encode() + (body or b""))
