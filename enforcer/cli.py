@@ -6,7 +6,6 @@ file that must not be used. What may come from the network or from a file is esc
 """
 
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -79,9 +78,6 @@ def main() -> None:
     """Run the command line; files that must not be used end it with exit code 2."""
     # pydantic looks for plugins in every package that is installed, and none is ours.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # What a command imports lives until its end: to look for garbage in it takes longer
-    # than most commands. `run` turns it on again.
-    gc.disable()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal without UTF-8 is no reason to end with a traceback.
@@ -130,8 +126,6 @@ def run(config: ConfigOption = None) -> None:
             write_text(render_banner(service.listening, policy, service.upstreams, settings))
         await service.run_until_stopped()
 
-    gc.freeze()
-    gc.enable()
     try:
         uvloop.run(serve())
     except (AuditStoreError, StartError) as error:

@@ -7,6 +7,8 @@
 ``query``    which events are asked for, read from the store
 ``listing``  the same in the words of a command line
 ``table``    events for a person at a terminal
+``plain``    events for a pipe or a file, a line each
+``console``  the log for a person at a terminal
 ``trail``    what planes call; one writer thread takes it from there
 ``store``    the SQLite store, written
 ``sinks``    the log: one JSON line per event, and everything else that is logged

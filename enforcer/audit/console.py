@@ -1,6 +1,7 @@
 """The log for a person at a terminal: a short line each, with nothing raw in it."""
 
-from structlog.typing import EventDict, WrappedLogger
+from collections.abc import Mapping
+from typing import Any
 
 from enforcer.audit.event import render_destination
 from enforcer.audit.text import printable
@@ -23,9 +24,9 @@ class ConsoleRenderer:
     def __init__(self, *, colours: bool) -> None:
         self._colours = _COLOURS if colours else {}
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event_dict: EventDict) -> str:
+    def __call__(self, _logger: object, _method: str, event_dict: Mapping[str, Any]) -> str:
         if event_dict["event"] == "verdict" and "action" in event_dict:
-            word, text = event_dict["action"], _verdict(event_dict)
+            word, text = event_dict["action"], render_verdict(event_dict)
         else:
             word, text = event_dict["level"], _message(event_dict)
         return f"{event_dict['time'][_CLOCK]} {self._coloured(word)} {text}"
@@ -35,7 +36,8 @@ class ConsoleRenderer:
         return f"\x1b[{colour}m{word:<7}\x1b[0m" if colour else f"{word:<7}"
 
 
-def _verdict(fields: EventDict) -> str:
+def render_verdict(fields: Mapping[str, Any]) -> str:
+    """What ``event_fields`` says but when and which action, on one line."""
     destination = render_destination(fields["name"], fields["address"], fields["port"])
     times = f" ×{fields['count']}" if fields["count"] > 1 else ""  # noqa: RUF001 times
     client = printable(fields["client"]) or "-"
@@ -45,7 +47,7 @@ def _verdict(fields: EventDict) -> str:
     )
 
 
-def _message(fields: EventDict) -> str:
+def _message(fields: Mapping[str, Any]) -> str:
     logger = fields["logger"]
     origin = "" if logger.startswith("enforcer") else f"{printable(logger)}: "
     lines = [printable(str(fields["event"]))]

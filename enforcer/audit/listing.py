@@ -1,10 +1,11 @@
 """What ``enforcer audit`` lists: the words of a command line, as a question to the store."""
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from enforcer.audit.event import AuditEvent
+from enforcer.audit.event import AuditEvent, render_time
 from enforcer.audit.query import Filter, query
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -22,11 +23,11 @@ def list_events(
     plane: str | None = None,
     rule: str | None = None,
     limit: int | None = None,
-) -> list[AuditEvent]:
-    """The events, newest last.
+) -> Iterator[AuditEvent]:
+    """The events, newest last, read as they are asked for: a store may be large.
 
-    Raises ValueError for words that mean nothing, AuditStoreError for a store that
-    cannot be read.
+    Raises ValueError at once for words that mean nothing, and AuditStoreError from the
+    first step of the iterator for a store that cannot be read.
     """
     wanted = Filter(
         since_s=parse_since(since, now_s) if since else None,
@@ -37,7 +38,21 @@ def list_events(
         rule=rule or "",
         limit=limit,
     )
-    return list(query(path, wanted))
+    return query(path, wanted)
+
+
+def explain_nothing(path: Path) -> str:
+    """Why no event was listed, for who had hoped for one. Raises AuditStoreError."""
+    newest = next(query(path, Filter(limit=1)), None)
+    if newest is None:
+        return (
+            f"nothing is on record yet in {path}; what is blocked, monitored or touches a "
+            "Connect URL will be, plain allows are not recorded"
+        )
+    return (
+        f"nothing on record fits; the newest event in {path} is of "
+        f"{render_time(newest.last_time_s)}, so ask for a longer time or with fewer options"
+    )
 
 
 def parse_since(text: str, now_s: float) -> float:
@@ -46,7 +61,8 @@ def parse_since(text: str, now_s: float) -> float:
     Raises ValueError with a sentence.
     """
     if ago := _AGO.fullmatch(text.strip().lower()):
-        return now_s - int(ago[1]) * _UNITS_S[ago[2]]
+        # Not before 1970: a time before every event, whatever the units.
+        return max(0.0, now_s - int(ago[1]) * _UNITS_S[ago[2]])
     try:
         time = datetime.fromisoformat(text.strip())
     except ValueError:

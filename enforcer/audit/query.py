@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from enforcer.audit.event import AuditEvent
 from enforcer.audit.schema import VERSION, AuditStoreError, stored_version
+from enforcer.audit.window import LEFT_OUT
 from enforcer.policy.addresses import parse_address
 from enforcer.policy.model import Action, Network, Plane
 from enforcer.policy.names import fold, parse_host
@@ -26,8 +27,8 @@ class Filter(NamedTuple):
     """What every event must meet. An empty filter means all; ``limit`` keeps the newest.
 
     ``client`` is an address or a range. ``name`` is a name, or ``*.suffix`` for all
-    names below it. An event is since ``since_s`` when it, or an equal one that was
-    folded into it, happened then.
+    names below it; ``*`` alone is what a flood has left out (see window). An event is
+    since ``since_s`` when it, or an equal one that was folded into it, happened then.
     """
 
     since_s: float | None = None
@@ -73,9 +74,10 @@ def _read(
         with contextlib.closing(_open(path)) as connection:
             for row in connection.execute(sql, values):
                 yield AuditEvent._make(row)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise AuditStoreError(
-            f"the audit store {path} cannot be read: {error}",
+            f"the audit store {path} cannot be read: {reason}",
             "read it as the user that the gateway runs as",
         ) from None
 
@@ -89,15 +91,19 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
         connection.create_function("in_network", 2, _in_network, deterministic=True)
-        if stored_version(connection) < VERSION:
-            raise AuditStoreError(
-                f"the audit store {path} is older than this enforcer",
-                "start the gateway, which brings it up to date",
-            )
+        _check_version(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    if stored_version(connection) < VERSION:
+        raise AuditStoreError(
+            f"the audit store {path} is older than this enforcer",
+            "start the gateway, which brings it up to date",
+        )
 
 
 def _conditions(wanted: Filter) -> Iterator[_Condition]:
@@ -128,6 +134,8 @@ def _client(text: str) -> _Condition:
 
 
 def _name(text: str) -> _Condition:
+    if text == LEFT_OUT:
+        return _Condition("name = ?", (text,))
     suffix = text.removeprefix("*")
     # What is not a host name can still be on record, in escapes: see policy.names.
     name = fold(suffix) if suffix.isascii() else parse_host(suffix.removeprefix("."))

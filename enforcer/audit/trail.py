@@ -109,6 +109,6 @@ class Trail:
         for event in window:
             try:
                 self._log_event(event)
-            except (OSError, ValueError):
+            except Exception:  # noqa: BLE001 as above
                 # Nobody reads the log, or it is closed; there is no third place to say so.
                 self._metrics.audit_log_errors.add(by=event.occurrences)

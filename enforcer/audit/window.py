@@ -28,10 +28,8 @@ class _Folded:
     def add(self, event: AuditEvent) -> None:
         self.occurrences += event.occurrences
         # Windows that are merged bring times that are not in order.
-        if event.last_time_s > self.last_time_s:
-            self.last_time_s = event.last_time_s
-        if event.time_s < self.first_time_s:
-            self.first_time_s = event.time_s
+        self.last_time_s = max(self.last_time_s, event.last_time_s)
+        self.first_time_s = min(self.first_time_s, event.time_s)
 
 
 class Window:
@@ -51,11 +49,8 @@ class Window:
 
     def __iter__(self) -> Iterator[AuditEvent]:
         for key, folded in self._folded.items():
-            yield AuditEvent(
-                folded.first_time_s,
-                folded.last_time_s,
-                *key,  # type: ignore[arg-type]  # the key is a slice of an event
-                folded.occurrences,
+            yield AuditEvent._make(
+                (folded.first_time_s, folded.last_time_s, *key, folded.occurrences)
             )
 
     def add(self, event: AuditEvent) -> None:

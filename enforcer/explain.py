@@ -1,0 +1,133 @@
+"""What `enforcer explain` does: a request put together from words, and the verdict on it.
+
+It asks the same ``decide`` as the planes, with what a plane knows when it first asks: over
+DNS and CONNECT not yet what will be spoken.
+"""
+
+from typing import Any, NamedTuple
+
+from enforcer.audit.text import printable
+from enforcer.policy.addresses import parse_address
+from enforcer.policy.compile import CompiledPolicy
+from enforcer.policy.decide import decide
+from enforcer.policy.model import Address, Plane, Protocol, Request, Verdict
+from enforcer.policy.names import parse_host
+
+
+class _Road(NamedTuple):
+    plane: Plane
+    protocol: Protocol | None
+    usual_port: int | None
+
+
+# By the words of ``--via``.
+ROADS = {
+    "dns": _Road(Plane.DNS, None, None),
+    "tls": _Road(Plane.TLS, Protocol.TLS, 443),
+    "connect": _Road(Plane.CONNECT, None, 443),
+    "http": _Road(Plane.HTTP, Protocol.HTTP, 80),
+    "ssh": _Road(Plane.TLS, Protocol.SSH, 22),
+}
+
+
+class Explanation(NamedTuple):
+    """A verdict, for a person and for a program."""
+
+    asked: str
+    via: str
+    request: Request
+    verdict: Verdict
+
+    @property
+    def answer(self) -> str | None:
+        """How the DNS plane puts its no; None where there is none."""
+        by_dns = self.request.plane is Plane.DNS and self.verdict.blocks
+        return self.verdict.refusal.value if by_dns else None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "action": self.verdict.action.value,
+            "rule": self.verdict.rule,
+            "reason": self.verdict.reason,
+            "file": self.verdict.source.file,
+            "line": self.verdict.source.line,
+            "mode": self.verdict.mode.value,
+            "via": self.via,
+            "port": self.request.port,
+            "answer": self.answer,
+            "verify": str(self.verdict.verify) if self.verdict.verify else None,
+        }
+
+    def as_lines(self) -> list[tuple[str, str]]:
+        """Each a word and what it says; the first word is the action."""
+        port = f" port {self.request.port}" if self.request.port else ""
+        lines = [
+            (self.verdict.action.value, f"{self.asked} via {self.via}{port}"),
+            ("rule", self.verdict.rule),
+            ("reason", self.verdict.reason),
+            ("from", str(self.verdict.source)),
+        ]
+        if self.answer:
+            lines.append(("answer", self.answer.upper()))
+        if url := self.verdict.verify:
+            issuer = "your own CA" if url.issuer.name == "own" else url.issuer.name
+            then = (
+                "its certificate is verified before a byte passes: it must be issued by "
+                f"{issuer}; see it with: enforcer verify {url}"
+            )
+            lines.append(("then", then))
+        return [(word, printable(text)) for word, text in lines]
+
+
+def explain(
+    policy: CompiledPolicy,
+    asked: str,
+    *,
+    port: int | None = None,
+    address: str | None = None,
+    client: str | None = None,
+    via: str | None = None,
+) -> Explanation:
+    """The verdict on a host name or an address.
+
+    Without ``via`` it is DNS, or CONNECT for what no DNS question has: a port, or an
+    address in the place of a name. Raises ValueError with a sentence.
+    """
+    host, target = _host_or_address(asked)
+    if address is not None:
+        if target is not None:
+            raise ValueError(f"{asked} is an address already; leave out --address")
+        target = _address("--address", address)
+    road = via or ("connect" if port is not None or not host else "dns")
+    plane, protocol, usual_port = ROADS[road]
+    if plane is Plane.DNS and (port is not None or not host):
+        what = "a port" if host else "an address in the place of a name"
+        raise ValueError(f"no DNS question has {what}; name another road, such as --via connect")
+    request = Request(
+        plane=plane,
+        name=host,
+        address=target,
+        port=port or usual_port,
+        client=_address("--client", client) if client is not None else None,
+        protocol=protocol,
+    )
+    return Explanation(asked, road, request, decide(policy, request))
+
+
+def _host_or_address(asked: str) -> tuple[str, Address | None]:
+    try:
+        return "", parse_address(asked)
+    except ValueError:
+        pass
+    if "://" in asked or asked.count(":") == 1:
+        raise ValueError(f"{asked!r} is not a name alone; write the host, and its port as --port N")
+    return parse_host(asked), None
+
+
+def _address(option: str, text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError:
+        raise ValueError(
+            f"{option} {text!r} is not an address; write one such as 192.0.2.1"
+        ) from None
