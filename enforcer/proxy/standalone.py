@@ -88,7 +88,7 @@ class Enforcer:
         try:
             store = Store(Path(path)) if path else None
         except AuditStoreError as error:
-            raise exceptions.OptionsError(str(error)) from error
+            raise exceptions.OptionsError(str(error)) from None
         self.done()
         if store:
             flush_interval_s = AuditSettings().flush_interval_ms / 1000
@@ -121,7 +121,7 @@ def _admit(path: str) -> CompiledPolicy:
     try:
         policy = admit_policy(Path(path) if path else None)
     except PolicyError as error:
-        raise exceptions.OptionsError(str(error)) from error
+        raise exceptions.OptionsError(str(error)) from None
     for warning in policy.warnings:
         log.warning("policy: %s", warning)
     return policy
