@@ -31,9 +31,9 @@ from enforcer.policy.source import PolicyError
 from enforcer.policy.ties import find_ties
 
 NAMES = ("a.b.x", "b.x", "x")
-NETWORKS = tuple(map(ip_network, ("10.0.0.0/8", "10.1.0.0/16", "2001:db8::/32")))
+NETWORKS = tuple(map(ip_network, ("10.0.0.0/8", "10.1.0.0/16", "10.1.8.0/22", "2001:db8::/32")))
 ADDRESSES = tuple(map(ip_address, ("10.1.9.9", "10.9.9.9", "2001:db8::1")))
-PORTS = tuple(PortRange(*ports) for ports in ((443, 443), (400, 500), (1, 1000)))
+PORTS = tuple(PortRange(*ports) for ports in ((443, 443), (400, 500), (440, 450), (1, 1000)))
 
 
 def some(values):
@@ -86,7 +86,7 @@ ENFORCE = st.just(Mode.ENFORCE)
 @st.composite
 def policies(draw, modes=ENFORCE):
     """Policies that compile: whatever would be a tie is left out."""
-    drawn = draw(st.lists(rules, min_size=2, max_size=10))
+    drawn = draw(st.lists(rules, min_size=4, max_size=10))
     kept = []
     for number, rule in enumerate(drawn):
         named = replace(rule, id=f"r{number}")
@@ -121,15 +121,15 @@ def _compiles(policy):
 def requests(*, known=False):
     """Requests; ``known`` has every fact but the certificate."""
     unknown = () if known else (None,)
-    addresses = st.sampled_from((*[ADDRESSES[0]] * 4, *ADDRESSES, *unknown))
+    addresses = st.sampled_from((*[ADDRESSES[0]] * 7, *ADDRESSES, *unknown))
     return st.builds(
         Request,
         plane=st.sampled_from([plane for plane in Plane if not known or plane is not Plane.DNS]),
-        name=st.sampled_from((*["a.b.x"] * 6, "z.b.x", "b.x", "x", "")),
+        name=st.sampled_from((*["a.b.x"] * 9, "z.b.x", "b.x", "x", "")),
         address=addresses,
-        port=st.sampled_from((443, 443, 443, 450, 8443, *unknown)),
+        port=st.sampled_from((*[443] * 7, 450, 8443, *unknown)),
         client=addresses,
-        protocol=st.sampled_from((*[Protocol.TLS] * 5, *Protocol, *unknown)),
+        protocol=st.sampled_from((*[Protocol.TLS] * 9, *Protocol, *unknown)),
         certificate=st.none()
         | st.sampled_from(CertificateCheck).map(lambda check: CertificateFact(check, "the chain")),
     )

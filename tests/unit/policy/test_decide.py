@@ -164,6 +164,15 @@ def test_a_monitor_that_waits_for_a_fact_is_not_on_record(policy_from):
     assert decide(policy, tls("a.example", port=22)).action is Action.MONITOR
 
 
+@pytest.mark.parametrize("rule_id", ["a", "z"])
+def test_while_the_port_is_unknown_the_connect_url_is_named(policy_from, rule_id):
+    """Both rules let the lookup through, and would be equal on a port of their own."""
+    match = "{names: [connect.example.com], ports: [8443]}"
+    policy = policy_from(HEAD + _rule(rule_id, "monitor", match))
+    assert outcome(policy, dns(HOST)) == ("allow", f"connect-url:{HOST}:443")
+    assert outcome(policy, tls(HOST, port=8443)) == ("monitor", rule_id)
+
+
 def test_an_unknown_client_is_in_no_client_range(policy_from):
     policy = policy_from(HEAD + _rule("r", "allow", "{clients: [0.0.0.0/0, '::/0']}"))
     assert outcome(policy, dns("connect.ngrok-agent.com")) == ("block", "ngrok-connect")
