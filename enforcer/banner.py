@@ -13,6 +13,9 @@ _WHAT = {
     "admin": "/metrics, /healthz, /readyz",
 }
 
+# Closed by the pack that comes with us.
+_EXAMPLE = "connect.ngrok-agent.com"
+
 
 def render_banner(
     listening: Mapping[str, Sequence[Endpoint]],
@@ -23,6 +26,7 @@ def render_banner(
     """Plain text, one fact a line."""
     urls = policy.hint or "none: every agent is refused"
     asked = ", ".join(map(str, upstreams)) or "none: only blocked names are answered"
+    mode, rules = policy.policy.mode.value, len(policy.policy.rules)
     lines = [
         f"enforcer {enforcer.__version__} is up",
         "",
@@ -33,9 +37,8 @@ def render_banner(
         ),
         "",
         f"  policy    {policy.policy.source.file}",
-        f"            {policy.policy.mode.value} mode, {len(policy.policy.rules)} rules, "
-        f"digest {policy.policy.digest}",
-        f"  Connect URL  {urls}",
+        f"            {mode} mode, {rules} rules, digest {policy.policy.digest}",
+        f"  agents to {urls}",
         f"  upstreams {asked}",
         f"  audit     {settings.audit.path}",
         "",
@@ -49,9 +52,24 @@ def render_banner(
 
 
 def _commands(listening: Mapping[str, Sequence[Endpoint]]) -> list[str]:
-    dns, proxy, admin = (listening[plane][0] for plane in ("dns", "proxy", "admin"))
-    return [
-        f"dig @{dns.host} -p {dns.port} connect.ngrok-agent.com",
-        f"curl --proxy http://{proxy} https://connect.ngrok-agent.com/ -v",
-        f"curl http://{admin}/metrics",
-    ]
+    """To be pasted as they are, whatever the shell."""
+    at = {plane: _reachable(endpoints[0]) for plane, endpoints in listening.items() if endpoints}
+    commands = []
+    if dns := at.get("dns"):
+        commands.append(f"dig @{dns.host} -p {dns.port} {_EXAMPLE}")
+    if proxy := at.get("proxy"):
+        commands.append(f"curl -v --proxy {_quoted(f'http://{proxy}')} https://{_EXAMPLE}/")
+    if admin := at.get("admin"):
+        commands.append(f"curl {_quoted(f'http://{admin}/metrics')}")
+    return commands
+
+
+def _reachable(endpoint: Endpoint) -> Endpoint:
+    """Where to connect to: a wildcard is an address to listen on only."""
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 told apart, not listened on
+    return endpoint._replace(host=loopback.get(endpoint.host, endpoint.host))
+
+
+def _quoted(url: str) -> str:
+    # zsh takes the brackets of an IPv6 address for a pattern.
+    return f"'{url}'" if "[" in url else url
