@@ -26,8 +26,8 @@ check: $(VENV)/ready-test ## lint, format, types, import contracts, generated fi
 	$(BIN)/python scripts/generate.py --check
 
 demo: $(VENV)/ready-test ## an agent refused, served, and its impostor refused: under a minute
-	scripts/system-packages test
-	$(BIN)/python tests/e2e/demo.py
+	scripts/system-packages demo
+	PYTHONPATH=tests $(BIN)/python -m e2e.demo
 
 docs: $(VENV)/ready-test ## write the generated parts of docs/
 	$(BIN)/python scripts/generate.py

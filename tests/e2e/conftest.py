@@ -9,12 +9,16 @@ from e2e.tools import find_sbin, missing_right, missing_tools
 from e2e.topology import CONNECT_URL, DEFAULT_INGRESS, INGRESSES, REGION_HOST
 
 
+def pytest_runtest_setup(item):
+    """Skips what needs root, from one place, so that the summary says it once."""
+    if item.get_closest_marker("root") and (reason := missing_right()):
+        pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def tools():
-    """Skips where the user may not build a lab; fails without a tool, since apt has it."""
+    """Fails without a tool, since apt has it."""
     find_sbin()
-    if reason := missing_right():
-        pytest.skip(reason)
     if remedy := missing_tools():
         pytest.fail(remedy, pytrace=False)
 

@@ -135,6 +135,10 @@ class Gateway:
         assert done.returncode == 0, done.stderr
         return _json_values(done.stdout)
 
+    def show_audit(self) -> int:
+        """The audit table on our own standard output; the exit code."""
+        return self._namespace.run_in_view(self._command("audit"))
+
     def audited(self, *arguments: str, timeout_s: float = 5, **facts: Any) -> dict[str, Any]:
         """The newest record that has these facts, once it is written."""
         deadline_s = time.monotonic() + timeout_s

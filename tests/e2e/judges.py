@@ -34,7 +34,7 @@ def dig(namespace: Namespace, *arguments: str) -> Lookup:
     return Lookup(
         status=_first(r"status: (\w+)", text) or text.strip(),
         data=tuple(line.split(maxsplit=4)[4] for line in lines),
-        error=_first(r"; (EDE: .*)", text),
+        error=_first(r"; (EDE: [^\n]*)", text),
         server=_first(r";; SERVER: ([^#]+)#", text),
         seconds=seconds,
     )

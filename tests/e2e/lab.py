@@ -221,11 +221,14 @@ class Lab:
             return agent.result
 
     @contextlib.contextmanager
-    def tap(self, place: Namespace, listen: str, target: str) -> Iterator[Path]:
+    def tap(
+        self, place: Namespace, listen: str, target: str, piece_bytes: int = 0
+    ) -> Iterator[Path]:
         """A relay in ``place``; the directory holds what went through it (see tap.py)."""
         directory = self._subdirectory("tap")
         directory.mkdir()
-        with place.spawn([sys.executable, str(TAP), listen, target, str(directory)], "tap") as tap:
+        arguments = [listen, target, str(directory), str(piece_bytes)]
+        with place.spawn([sys.executable, str(TAP), *arguments], "tap") as tap:
             tap.wait_for_output("ready")
             yield directory
 

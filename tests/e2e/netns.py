@@ -77,6 +77,11 @@ class Namespace:
             errors="replace",
         )
 
+    def run_in_view(self, argv: Sequence[str], *, timeout_s: float = 15) -> int:
+        """Let a person see the output; the exit code."""
+        command = [*self._enter(), *argv]
+        return subprocess.run(command, timeout=timeout_s, check=False).returncode
+
     def spawn(
         self,
         argv: Sequence[str],

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from functools import cache
 
 # Each command, and the Debian package that has it.
 TOOLS = {
@@ -17,6 +18,7 @@ TOOLS = {
     "openssl": "openssl",
     "nsenter": "util-linux",
     "setpriv": "util-linux",
+    "unshare": "util-linux",
     "sysctl": "procps",
 }
 SBIN = "/usr/sbin:/sbin"
@@ -27,6 +29,7 @@ def find_sbin() -> None:
     os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{SBIN}"
 
 
+@cache
 def missing_right() -> str:
     """Why this user may not build a lab; empty when nothing stands against it."""
     if os.geteuid() != 0:
