@@ -130,7 +130,7 @@ Ports = Annotated[
         }
     ),
 ]
-Port = Annotated[int, BeforeValidator(_port), Field(ge=1, le=MAX_PORT)]
+Port = Annotated[int, Field(ge=1, le=MAX_PORT), BeforeValidator(_port)]
 RuleId = Annotated[
     str,
     BeforeValidator(_rule_id),
