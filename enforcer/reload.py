@@ -1,15 +1,17 @@
 """A new policy for a running gateway: on SIGHUP, and when a file of it changes.
 
-Loading happens in a thread; the swap is one assignment. A file that does not load keeps
-the policy in force, says why with file and line, and shows in a metric.
+Loading happens in a thread; the swap is one assignment, so no query and no connection
+notices. What does not load keeps the policy in force, says why with file and line, and
+shows in a metric.
+
+Changes are found by looking at the files (stat), not by inotify: docs/decisions/0004.
 """
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-
-from watchfiles import awatch
 
 from enforcer.metrics import Metrics
 from enforcer.policy.admit import admit_policy
@@ -19,9 +21,15 @@ from enforcer.policy.source import PolicyError
 
 log = logging.getLogger(__name__)
 
-# Editors write in several steps; a reload waits for this long a pause.
-_DEBOUNCE_MS = 200
-_STEP_MS = 50
+# Also how long files must be left alone before they are read: editors and copies write
+# in several steps, and half a file can be a valid policy.
+LOOK_EVERY_S = 0.5
+# What kept a policy from loading may be a file that nobody looks at, such as a pack
+# that was not there.
+RETRY_EVERY_S = 5.0
+
+# None for a file that is not there.
+Seen = dict[str, tuple[int, ...] | None]
 
 
 class PolicyReloader:
@@ -33,48 +41,75 @@ class PolicyReloader:
         path: Path | None,
         metrics: Metrics,
         clock: Callable[[], float],
+        *,
+        look_every_s: float = LOOK_EVERY_S,
+        retry_every_s: float = RETRY_EVERY_S,
     ) -> None:
         self._holder = holder
         self._path = path
         self._metrics = metrics
         self._clock = clock
+        self._look_every_s = look_every_s
+        self._retry_every_s = retry_every_s
         self._asked = asyncio.Event()
-        self._stopped = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._error: PolicyError | None = None
+        self._failed_at_s = 0.0
+        self._loaded = _look(self._files())
         self._in_force(holder.current)
 
     def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(self._reload_when_asked()),
-            loop.create_task(self._watch()),
-        ]
+        self._task = asyncio.get_running_loop().create_task(self._keep_in_step())
 
     def ask(self) -> None:
         """Reload soon; what is asked during a reload makes one more."""
         self._asked.set()
 
     async def stop(self) -> None:
-        self._stopped.set()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
-    async def _reload_when_asked(self) -> None:
+    async def _keep_in_step(self) -> None:
+        last = self._loaded
         while True:
-            await self._asked.wait()
-            self._asked.clear()
-            await self._reload()
+            asked = await self._asked_within(self._look_every_s)
+            seen = await asyncio.to_thread(_look, self._files())
+            settled, last = seen == last, seen
+            if asked or (settled and seen != self._loaded) or self._retry_is_due():
+                await self._reload()
+                after = await asyncio.to_thread(_look, self._files())
+                # As seen before the load: what changed during it is loaded again.
+                self._loaded = last = {file: seen.get(file, after[file]) for file in after}
+
+    async def _asked_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._asked.wait()
+        except TimeoutError:
+            return False
+        self._asked.clear()
+        return True
 
     async def _reload(self) -> None:
         try:
             policy = await asyncio.to_thread(admit_policy, self._path)
         except PolicyError as error:
+            self._failed_at_s = asyncio.get_running_loop().time()
+            if self._error is None or self._error.problems != error.problems:
+                self._metrics.policy_reloads.add("failed")
+                for problem in error.problems:
+                    log.error("policy not reloaded, the old one stays: %s", problem)
+            self._metrics.policy_last_reload_successful.set(0)
+            self._error = error
+            return
+        except Exception:
+            # A fault of ours must end neither the gateway nor the reloads after this one.
             self._metrics.policy_reloads.add("failed")
             self._metrics.policy_last_reload_successful.set(0)
-            for problem in error.problems:
-                log.error("policy not reloaded, the old one stays: %s", problem)
+            log.exception("policy not reloaded, the old one stays")
             return
+        self._error = None
         self._metrics.policy_reloads.add("succeeded")
         for warning in policy.warnings:
             log.warning("policy: %s", warning)
@@ -91,39 +126,33 @@ class PolicyReloader:
     def _in_force(self, policy: CompiledPolicy) -> None:
         self._metrics.policy_last_reload_successful.set(1)
         self._metrics.policy_loaded_timestamp.set(self._clock())
-        self._metrics.policy_info.cells.clear()
         self._metrics.policy_info.set(1, policy.policy.digest, policy.policy.mode.value)
 
-    async def _watch(self) -> None:
-        """Ask for a reload when a file changes; the set of files changes with the policy."""
-        while not self._stopped.is_set():
-            files = _resolved(self._holder.current.policy.files)
-            try:
-                await self._watch_files(files)
-            except OSError as error:
-                log.warning("file changes are not seen, use SIGHUP: %s", error)
-                return
+    def _retry_is_due(self) -> bool:
+        now_s = asyncio.get_running_loop().time()
+        return self._error is not None and now_s - self._failed_at_s >= self._retry_every_s
 
-    async def _watch_files(self, files: frozenset[Path]) -> None:
-        folders = {file.parent for file in files}
-
-        def relevant(_: object, path: str) -> bool:
-            # A ConfigMap swaps the symlink ..data instead of the files.
-            changed = Path(path)
-            return changed.resolve() in files or changed in files or changed.name == "..data"
-
-        async for _ in awatch(
-            *folders,
-            watch_filter=relevant,
-            debounce=_DEBOUNCE_MS,
-            step=_STEP_MS,
-            stop_event=self._stopped,
-            recursive=False,
-        ):
-            self.ask()
-            if files != _resolved(self._holder.current.policy.files):
-                return
+    def _files(self) -> tuple[str, ...]:
+        """Those of the policy in force, and those that the one which failed to load names."""
+        failed = [problem.source.file for problem in self._error.problems] if self._error else []
+        own = [str(self._path)] if self._path else []
+        return tuple(dict.fromkeys([*self._holder.current.policy.files, *own, *failed]))
 
 
-def _resolved(names: Iterable[str]) -> frozenset[Path]:
-    return frozenset(Path(name).resolve() for name in names)
+def _look(files: Iterable[str]) -> Seen:
+    """What tells one state of each file from another, behind whatever links lead to it."""
+    seen: Seen = {}
+    for file in files:
+        try:
+            found = os.stat(file)  # noqa: PTH116 paths come as text, and go no further
+        except (OSError, ValueError):
+            seen[file] = None
+        else:
+            seen[file] = (
+                found.st_dev,
+                found.st_ino,
+                found.st_size,
+                found.st_mtime_ns,
+                found.st_ctime_ns,
+            )
+    return seen
