@@ -89,3 +89,5 @@ def test_the_schema_names_every_key_and_what_must_be_there():
     assert set(schema["properties"]) == set(PolicyDocument.model_fields)
     assert set(schema["required"]) == {"version", "default"}
     assert set(schema["$defs"]["Action"]["enum"]) == {"allow", "block", "monitor"}
+    port = schema["$defs"]["ConnectUrlDocument"]["properties"]["port"]
+    assert (port["minimum"], port["maximum"]) == (1, 65535)
