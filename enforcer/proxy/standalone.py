@@ -39,7 +39,7 @@ class Enforcer:
 
     def __init__(self) -> None:
         self._metrics = Metrics()
-        self._policy: PolicyHolder | None = None
+        self.policy: PolicyHolder | None = None
         self._trail: Trail | None = None
 
     def load(self, loader: Loader) -> None:
@@ -62,10 +62,10 @@ class Enforcer:
             trail.close()
 
     def _follow(self, policy: CompiledPolicy) -> None:
-        if self._policy is not None:
-            self._policy.current = policy
+        if self.policy is not None:
+            self.policy.current = policy
             return
-        self._policy = PolicyHolder(policy)
+        self.policy = PolicyHolder(policy)
         settings = TlsSettings()
         verifier = Verifier(
             self._metrics,
@@ -74,7 +74,7 @@ class Enforcer:
             verified_for_s=settings.verified_for_seconds,
         )
         services = AddonServices(
-            self._policy,
+            self.policy,
             self._record,
             self._metrics,
             verifier,

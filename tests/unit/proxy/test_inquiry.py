@@ -1,0 +1,109 @@
+import pytest
+
+from enforcer.metrics import Metrics
+from enforcer.policy.addresses import parse_address
+from enforcer.policy.model import CertificateCheck, CertificateFact, Plane, Protocol, Request
+from enforcer.proxy import entrances
+from enforcer.proxy.inquiry import Denied, Inquiry
+from enforcer.tls.first_bytes import AlertDescription
+
+URL = "connect.example.com"
+BLOCKED = "connect.ngrok-agent.com"
+POLICY = f"""
+version: 1
+default: allow
+include: [packs/ngrok.yaml]
+connect_urls: [{{host: {URL}, issuer: ngrok}}]
+"""
+CLIENT, ADDRESS = parse_address("10.0.0.7"), parse_address("203.0.113.9")
+
+
+class Verifier:
+    def __init__(self, check):
+        self.fact = CertificateFact(check, f"it is {check}")
+        self.asked = []
+
+    async def verify(self, url, address, port, host):
+        self.asked.append((str(url), address, port, host))
+        return self.fact
+
+
+class Asked:
+    def __init__(self, policy, check=CertificateCheck.ACCEPTED):
+        self.events, self.metrics, self.verifier = [], Metrics(), Verifier(check)
+        self.inquiry = Inquiry(policy, self.events.append, self.metrics, self.verifier)
+
+    def counted(self, action):
+        return self.metrics.tls_connections.cell(action, "connect").value
+
+
+@pytest.fixture
+def asked(policy_from):
+    return Asked(policy_from(POLICY))
+
+
+def request(name, address=ADDRESS, protocol=Protocol.TLS):
+    return Request(Plane.CONNECT, name, address, 443, CLIENT, protocol)
+
+
+async def test_a_connect_url_is_let_through_when_its_certificate_is_accepted(asked):
+    verdict = await asked.inquiry.admit(request(URL))
+    assert not verdict.blocks
+    assert asked.verifier.asked == [(f"{URL}:443", ADDRESS, 443, URL)]
+    asked.inquiry.conclude()
+    assert [(event.name, event.action) for event in asked.events] == [(URL, "allow")]
+
+
+async def test_a_refused_certificate_is_a_refusal_of_its_own_kind(policy_from):
+    asked = Asked(policy_from(POLICY), CertificateCheck.REFUSED)
+    with pytest.raises(Denied, match="it is refused") as denied:
+        await asked.inquiry.admit(request(URL))
+    assert denied.value.error is entrances.CERTIFICATE_REFUSED
+    assert denied.value.alert is AlertDescription.ACCESS_DENIED
+
+
+async def test_a_blocked_name_is_denied_with_what_to_use_instead(asked):
+    with pytest.raises(Denied, match=f"use {URL}:443") as denied:
+        await asked.inquiry.admit(request(BLOCKED))
+    assert denied.value.error is entrances.DENIED
+    assert denied.value.alert is AlertDescription.UNRECOGNIZED_NAME
+    assert not asked.verifier.asked
+
+
+async def test_nothing_is_verified_while_the_address_is_unknown(asked):
+    await asked.inquiry.admit(request(URL, address=None))
+    assert not asked.verifier.asked
+
+
+async def test_a_name_is_on_record_once_with_its_last_answer(asked):
+    asked.inquiry.judge(request(URL, address=None, protocol=None))
+    await asked.inquiry.admit(request(URL, protocol=None))
+    await asked.inquiry.admit(request(URL))
+    with pytest.raises(Denied):
+        asked.inquiry.judge(request(BLOCKED))
+    asked.inquiry.conclude()
+    asked.inquiry.conclude()
+    assert [(event.name, event.address) for event in asked.events] == [
+        (URL, str(ADDRESS)),
+        (BLOCKED, str(ADDRESS)),
+    ]
+    # One connection, counted as the worst of what was said of it.
+    assert asked.counted("block") == 1
+    assert asked.counted("allow") == 0
+
+
+async def test_a_lookup_that_is_blocked_is_denied_by_its_verdict(asked):
+    with pytest.raises(Denied) as cause:
+        asked.inquiry.judge(request(BLOCKED))
+
+    class Answer:
+        addresses = ()
+        verdict = cause.value.verdict
+
+    async def resolve(name, client):
+        assert (name, client) == ("alias.example.net", CLIENT)
+        return Answer
+
+    with pytest.raises(Denied) as denied:
+        await asked.inquiry.look_up(resolve, request("alias.example.net"))
+    assert denied.value.verdict.rule == "ngrok-connect"
