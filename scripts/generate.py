@@ -1,4 +1,4 @@
-"""Writes what is generated: docs/metrics.md, and the JSON Schemas in docs/schema/.
+"""Writes what is generated: docs/metrics.md, docs/bypasses.md, and the schemas in docs/schema/.
 
 With --check nothing is written: the files are compared, a difference is shown, and the
 exit code is 1.
@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+
+import bypasses
 
 from enforcer.check import render_schema
 from enforcer.metrics import Info, Metrics, Series
@@ -56,6 +58,7 @@ scrape_configs:
 
 def outputs() -> Iterator[tuple[Path, Callable[[], str]]]:
     yield DOCS / "metrics.md", render_metrics
+    yield DOCS / "bypasses.md", bypasses.render
     for kind in ("policy", "pack", "settings"):
         yield DOCS / "schema" / f"{kind}.json", partial(render_schema_file, kind)
 
