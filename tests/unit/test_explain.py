@@ -1,0 +1,129 @@
+"""The verdict on a request that is put together from words."""
+
+import pki
+import pytest
+
+from enforcer import cli
+from enforcer.explain import ROADS, explain
+from enforcer.policy.admit import admit_policy
+
+CONNECT_URL = "connect.example.com"
+DEFAULT_NAME = "connect.ngrok-agent.com"
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return admit_policy()
+
+
+@pytest.mark.parametrize("via", ["dns", "tls", "connect", "ssh"])
+def test_a_default_name_is_blocked_on_every_road(policy, via):
+    answer = explain(policy, DEFAULT_NAME, via=via).as_dict()
+
+    assert answer["action"] == "block"
+    assert answer["rule"] == "ngrok-connect"
+    assert answer["file"].endswith("packs/ngrok.yaml")
+    assert answer["line"] > 1
+
+
+def test_the_roads_are_those_of_the_command_line():
+    assert list(ROADS) == list(cli.Via)
+
+
+@pytest.mark.parametrize(
+    ("words", "road"),
+    [
+        ({}, ("dns", None)),
+        ({"port": 8443}, ("connect", 8443)),
+        ({"via": "tls"}, ("tls", 443)),
+        ({"via": "connect"}, ("connect", 443)),
+        ({"via": "http"}, ("http", 80)),
+        ({"via": "ssh"}, ("ssh", 22)),
+        ({"via": "ssh", "port": 443}, ("ssh", 443)),
+    ],
+)
+def test_a_road_has_its_usual_port(policy, words, road):
+    answer = explain(policy, "a.example", **words).as_dict()
+
+    assert (answer["via"], answer["port"]) == road
+
+
+@pytest.mark.parametrize("via", ["tls", "connect"])
+def test_a_connect_url_must_be_verified_before_anything_passes(policy, via):
+    explanation = explain(policy, CONNECT_URL, via=via)
+
+    assert explanation.as_dict()["verify"] == "connect.example.com:443"
+    then = dict(explanation.as_lines())["then"]
+    assert "must be issued by ngrok" in then
+    assert "enforcer verify connect.example.com:443" in then
+
+
+def test_nothing_is_verified_for_a_dns_question(policy):
+    assert explain(policy, CONNECT_URL).as_dict()["verify"] is None
+
+
+def test_a_dns_answer_says_how_it_puts_its_no(policy):
+    assert dict(explain(policy, DEFAULT_NAME).as_lines())["answer"] == "NXDOMAIN"
+    assert explain(policy, DEFAULT_NAME, via="tls").answer is None
+    assert explain(policy, "a.example").answer is None
+
+
+def test_an_address_takes_the_place_of_a_name(policy):
+    explanation = explain(policy, "192.0.2.1")
+
+    assert explanation.via == "connect"
+    assert (explanation.request.name, str(explanation.request.address)) == ("", "192.0.2.1")
+    assert str(explain(policy, "2001:db8::1").request.address) == "2001:db8::1"
+
+
+def test_all_words_become_facts(policy):
+    request = explain(
+        policy, "A.Example.", port=8443, address="192.0.2.1", client="10.0.0.1", via="tls"
+    ).request
+
+    assert request.name == "a.example"
+    assert str(request.address) == "192.0.2.1"
+    assert str(request.client) == "10.0.0.1"
+    assert request.port == 8443
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "remedy"),
+    [
+        ("a.example", {"address": "x"}, "--address 'x' is not an address; write one such"),
+        ("a.example", {"client": "10.0.0.0/8"}, "--client '10.0.0.0/8' is not an address"),
+        ("192.0.2.1", {"address": "192.0.2.2"}, "leave out --address"),
+        ("a.example", {"via": "dns", "port": 53}, "name another road"),
+        ("192.0.2.1", {"via": "dns"}, "name another road"),
+        ("a.example:443", {}, "--port N"),
+        ("https://a.example", {}, "write the host"),
+        ("a..example", {}, "one dot between labels"),
+        ("", {}, "write a host name"),
+        ("a b", {}, "use letters"),
+    ],
+)
+def test_words_that_mean_nothing_are_refused_with_a_remedy(policy, name, words, remedy):
+    with pytest.raises(ValueError, match=remedy):
+        explain(policy, name, **words)
+
+
+def test_what_is_shown_is_escaped(policy):
+    explanation = explain(policy, "a.example")._replace(asked="\x1b[2J\n")
+
+    assert explanation.as_lines()[0][1].startswith("\\x1b[2J\\n via dns")
+
+
+def test_own_roots_are_called_your_own_ca(policy_from):
+    policy = policy_from(
+        """
+        version: 1
+        default: allow
+        connect_urls:
+          - host: connect.example.com
+            issuer: {roots: [own.pem]}
+        """,
+        **{"own.pem": pki.ngrok_like().root_pem.decode()},
+    )
+
+    then = dict(explain(policy, CONNECT_URL, via="tls").as_lines())["then"]
+    assert "must be issued by your own CA" in then
