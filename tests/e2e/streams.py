@@ -40,7 +40,7 @@ def look_up_again_and_again(namespace: Namespace, name: str, count: int, *option
 def connect_again_and_again(namespace: Namespace, host: str, address: str, count: int) -> Stream:
     """``count`` new TLS connections by one curl; outcomes are ``200 0``, ``000 35`` and so on."""
     said = "%{stderr}%{errormsg}\n%{stdout}ended %{http_code} %{exitcode}\n"
-    options = ["-sk", "--max-time", "30", "--rate", "100/s", "-o", "/dev/null", "-w", said]
+    options = ["-sk", "--max-time", "30", "--rate", "60/s", "-o", "/dev/null", "-w", said]
     resolve = ["--resolve", f"{host}:443:{address}"]
     url = f"https://{host}/?[1-{count}]"
     process = namespace.spawn(["curl", *options, *resolve, url], "connections")

@@ -12,8 +12,9 @@ pytestmark = pytest.mark.root
 
 OPEN = policies.enforcing()
 SHUT = policies.enforcing(rules=[policies.block("shut", names=[WEB_HOST])])
-FLIPS = 8
-LOOKUPS, CONNECTIONS = 700, 250
+FLIPS = 6
+# Enough of them to outlast the flips: a file change is seen within two looks, half a second apart.
+LOOKUPS, CONNECTIONS = 1000, 400
 
 
 @pytest.fixture(scope="module")
