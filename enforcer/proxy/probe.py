@@ -5,6 +5,7 @@ agents it offers no ALPN, and no SNI for an IP literal.
 """
 
 import asyncio
+import os
 from functools import cache
 from ipaddress import ip_address
 from typing import Final
@@ -42,7 +43,7 @@ async def fetch_chain(address: Address, port: int, host: str) -> tuple[bytes, ..
     try:
         reader, writer = await asyncio.open_connection(str(address), port)
     except OSError as error:
-        raise ProbeError(f"it cannot be reached: {error.strerror or error}") from None
+        raise ProbeError(f"it cannot be reached: {_cause(error)}") from None
     try:
         chain = await _handshake(reader, writer, host)
         writer.close()
@@ -51,7 +52,7 @@ async def fetch_chain(address: Address, port: int, host: str) -> tuple[bytes, ..
         kind = BadCertificateError if reason in _BAD_CERTIFICATE else ProbeError
         raise kind(f"the TLS handshake failed: {reason}") from None
     except OSError as error:
-        raise ProbeError(f"the connection broke: {error.strerror or error}") from None
+        raise ProbeError(f"the connection broke: {_cause(error)}") from None
     finally:
         if not writer.is_closing():
             writer.transport.abort()
@@ -88,9 +89,17 @@ async def _handshake(
 def _flush(connection: SSL.Connection, writer: asyncio.StreamWriter) -> None:
     try:
         while True:
-            writer.write(connection.bio_read(_READ_BYTES))
+            data = connection.bio_read(_READ_BYTES)
+            # uvloop raises for a connection that is gone; the next read tells in words.
+            if not writer.is_closing():
+                writer.write(data)
     except SSL.WantReadError:
         return
+
+
+def _cause(error: OSError) -> str:
+    """The system's word for it; asyncio puts the address in its place."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _is_address(host: str) -> bool:

@@ -56,11 +56,15 @@ class Verifier:
         *,
         timeout_s: float,
         verified_for_s: float,
+        max_cached: int = MAX_CACHED,
+        max_under_way: int = MAX_UNDER_WAY,
     ) -> None:
         self._metrics = metrics
         self._clock = clock
         self._timeout_s = timeout_s
         self._verified_for_s = verified_for_s
+        self._max_cached = max_cached
+        self._max_under_way = max_under_way
         self._kept: dict[Target, _Kept] = {}
         self._under_way: dict[Target, asyncio.Task[CertificateFact]] = {}
         self._slots = asyncio.Semaphore(MAX_PROBES)
@@ -75,12 +79,12 @@ class Verifier:
             return kept.fact
         task = self._under_way.get(target)
         if task is None:
-            if len(self._under_way) >= MAX_UNDER_WAY:
+            if len(self._under_way) >= self._max_under_way:
                 return self._count(
                     CertificateFact(
                         CertificateCheck.UNAVAILABLE,
                         f"the certificate of {host} at {address} could not be seen: "
-                        f"{MAX_UNDER_WAY} other checks are under way",
+                        f"{self._max_under_way} other checks are under way",
                     )
                 )
             task = asyncio.get_running_loop().create_task(self._check(target))
@@ -95,7 +99,7 @@ class Verifier:
             check, f"the certificate of {target.host} at {target.address} {what}"
         )
         self._kept.pop(target, None)
-        if len(self._kept) >= MAX_CACHED:
+        if len(self._kept) >= self._max_cached:
             del self._kept[next(iter(self._kept))]
         self._kept[target] = _Kept(fact, self._clock() + for_s)
         return self._count(fact)
