@@ -1,13 +1,16 @@
 """The TLS plane: what a client wants to reach, decided before a byte goes there.
 
 ``entrances``   how a flow names its destination, and how each entrance is refused
-``client``      what a client has sent so far
+``collector``   what a peer has sent so far
+``inquiry``     what one connection asks the policy, and what it was told
 ``probe``       one handshake, to see which certificates an address presents
+``look``        the same for every address of a host, for the command line
 ``verifier``    one probe of a Connect URL per target, its result kept
+``dial``        a connection to a destination, or what to tell the client
 ``splice``      bytes between two transports
 ``flow``        one connection: peek, decide, then splice, refuse or hand over
 ``gate``        the listeners, and the flows and splices of their connections
 ``addon``       mitmproxy's hooks to decide()
-``embedded``    mitmproxy in this process, for the streams that the gate hands over
+``embedded``    mitmproxy in this process, for what the gate hands over
 ``standalone``  the add-on alone in stock mitmproxy
 """
