@@ -127,7 +127,6 @@ class Metrics(Collector):
             reason=(
                 "client_gone",
                 "client_silent",
-                "gateway_address",
                 "internal_error",
                 "malformed_request",
                 "not_redirected",

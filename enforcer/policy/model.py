@@ -64,13 +64,13 @@ class OnFailure(StrEnum):
 
 
 class Source(NamedTuple):
-    """Where in the policy files something is written."""
+    """Where in the policy files something is written; line 0 is for what is in no file."""
 
     file: str
     line: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 class PortRange(NamedTuple):

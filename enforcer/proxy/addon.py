@@ -90,7 +90,7 @@ class PolicyAddon:
         try:
             address = await self._admit_request(inquiry, flow)
         except Denied as denied:
-            self._refuse(flow, entrances.DENIED, str(denied))
+            self._refuse(flow, denied.error, str(denied))
         except Unreachable as unreachable:
             self._refuse(flow, unreachable.error, str(unreachable))
         else:
@@ -111,14 +111,13 @@ class PolicyAddon:
         request = self._request(flow.client_conn, dialled, Spoken.HTTP)
         inquiry.judge(request)
         for address in await self._addresses(inquiry, request):
+            addressed = request._replace(address=address)
             if entrances.exposes_gateway(address, _client_address(flow.client_conn)):
-                self._services.metrics.tls_discarded.add("gateway_address")
-                details = f"{address} is the gateway's own"
-                raise Unreachable(entrances.PROHIBITED, details)
-            inquiry.judge(request._replace(address=address))
+                inquiry.protect_gateway(addressed)
+            inquiry.judge(addressed)
             # An address in the Host field says no more than the one dialled.
             if meant.name:
-                inquiry.judge(request._replace(name=meant.name, address=address))
+                inquiry.judge(addressed._replace(name=meant.name))
             return address
         raise Unreachable(entrances.NAME_NOT_FOUND, f"{dialled.name} has no address")
 

@@ -211,8 +211,9 @@ class Flow:
         )
         for address in addresses[:MAX_DIALLED]:
             try:
-                self._keep_off_gateway(address, destination.port)
-                await self._inquiry.admit(request._replace(address=address))
+                addressed = request._replace(address=address)
+                self._keep_off_gateway(addressed, address)
+                await self._inquiry.admit(addressed)
                 await self._connect(address, destination.port)
             except (Refusal, Denied) as refusal:
                 failure = refusal
@@ -246,14 +247,12 @@ class Flow:
             time_s=self._services.clock(),
         )
 
-    def _keep_off_gateway(self, address: Address, port: int) -> None:
+    def _keep_off_gateway(self, request: Request, address: Address) -> None:
         here = self._client.transport.get_extra_info("sockname")
         if entrances.exposes_gateway(address, self._client_address) or (
-            here and (address, port) == (parse_address(here[0]), here[1])
+            here and (address, request.port) == (parse_address(here[0]), here[1])
         ):
-            self._services.metrics.tls_discarded.add("gateway_address")
-            details = f"{address} port {port} is the gateway's own"
-            raise Refusal(entrances.PROHIBITED, details, AlertDescription.ACCESS_DENIED)
+            self._inquiry.protect_gateway(request)
 
     async def _read(self, parse: Callable[[bytearray], Parsed | NeedMore | Malformed]) -> Parsed:
         """What the client's bytes say, as soon as there are enough of them."""

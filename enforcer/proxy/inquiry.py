@@ -11,10 +11,21 @@ from enforcer.audit.event import Record, audit_event
 from enforcer.metrics import Metrics
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
-from enforcer.policy.model import Action, Address, CertificateFact, ConnectUrl, Request, Verdict
+from enforcer.policy.model import (
+    Action,
+    Address,
+    CertificateFact,
+    ConnectUrl,
+    Request,
+    Source,
+    Verdict,
+)
 from enforcer.proxy import entrances
 from enforcer.proxy.entrances import ProxyError
 from enforcer.tls.first_bytes import AlertDescription
+
+# The one rule that no policy can change: see entrances.exposes_gateway.
+GATEWAY_RULE = "gateway-address"
 
 
 class Resolved(Protocol):
@@ -47,6 +58,8 @@ class Denied(Exception):  # noqa: N818 not an error: the policy's answer is no
 
     @property
     def error(self) -> ProxyError:
+        if self.verdict.rule == GATEWAY_RULE:
+            return entrances.PROHIBITED
         by_certificate = self.request.certificate is not None
         return entrances.CERTIFICATE_REFUSED if by_certificate else entrances.DENIED
 
@@ -86,6 +99,18 @@ class Inquiry:
             verdict.verify, request.address, request.port, request.name
         )
         return self.judge(request._replace(certificate=fact))
+
+    def protect_gateway(self, request: Request) -> NoReturn:
+        """Refuse for the gateway's own sake, in monitor mode too. Raises Denied."""
+        verdict = Verdict(
+            action=Action.BLOCK,
+            rule=GATEWAY_RULE,
+            reason=f"{request.address} is for the gateway itself",
+            source=Source("built in", 0),
+            mode=self._policy.policy.mode,
+        )
+        self._answers[request.name] = (request, verdict)
+        raise Denied(request, verdict, hint="")
 
     async def look_up(self, resolve: Resolve, request: Request) -> tuple[Address, ...]:
         """The addresses of the request's name; none when it has none. Raises Denied."""

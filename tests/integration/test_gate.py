@@ -381,7 +381,9 @@ def test_the_gate_does_not_dial_its_own_door(run, policy):
             head, _, _ = await door.connect(f"127.0.0.1:{door.explicit.port}")
             assert "403 Forbidden" in head
             assert "error=destination_ip_prohibited" in head
-            assert door.discarded("gateway_address") == 1
+            assert [(event.rule, event.action) for event in door.events] == [
+                ("gateway-address", "block")
+            ]
 
     run(scenario())
 
@@ -437,7 +439,9 @@ def test_a_client_that_drips_is_let_go_in_the_same_time(run, policy):
                     break
                 writer.write(bytes((byte,)))
                 await asyncio.sleep(0.02)
-            assert await ended == b""
+            # A byte that is sent while the gate closes is answered with RST.
+            with contextlib.suppress(ConnectionResetError):
+                assert await ended == b""
             assert asyncio.get_running_loop().time() - started < 2
             assert door.discarded("client_silent") == 1
             assert not server.received

@@ -107,3 +107,13 @@ async def test_a_lookup_that_is_blocked_is_denied_by_its_verdict(asked):
     with pytest.raises(Denied) as denied:
         await asked.inquiry.look_up(resolve, request("alias.example.net"))
     assert denied.value.verdict.rule == "ngrok-connect"
+
+
+async def test_what_is_for_the_gateway_itself_is_refused_and_on_record_by_a_rule(asked):
+    with pytest.raises(Denied, match=f"{ADDRESS} is for the gateway itself") as denied:
+        asked.inquiry.protect_gateway(request("any.test"))
+    assert denied.value.error is entrances.PROHIBITED
+    assert "use" not in str(denied.value)
+    asked.inquiry.conclude()
+    (event,) = asked.events
+    assert (event.rule, event.action, event.source) == ("gateway-address", "block", "built in")
