@@ -9,6 +9,7 @@ connected, url, error, seconds. With --hold it stays until its standard input en
 import argparse
 import asyncio
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -65,6 +66,8 @@ def main() -> None:
     parser.add_argument("--hold", action="store_true")
     parser.add_argument("--timeout", type=float, default=10)
     asyncio.run(run(parser.parse_args()))
+    # The SDK's threads go on, and may touch an interpreter that is being torn down.
+    os._exit(0)
 
 
 if __name__ == "__main__":

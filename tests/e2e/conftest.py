@@ -33,6 +33,8 @@ def authority():
 def lab(request, tools, tmp_path_factory):
     with Lab(request.node.name, tmp_path_factory.mktemp("lab")) as lab:
         yield lab
+        for gateway in lab.gateways:
+            gateway.assert_well()
 
 
 @pytest.fixture(scope="module")

@@ -80,8 +80,8 @@ class Gateway:
         return self.fetch("/readyz").startswith("200")
 
     def fetch(self, path: str) -> str:
-        """The status and the body of an admin page."""
-        curl = ["curl", "-sS", "--max-time", "5", "-w", "%{stderr}%{http_code}"]
+        """The status and the body of an admin page; 000 when nobody answers."""
+        curl = ["curl", "-s", "--max-time", "5", "-w", "%{stderr}%{http_code}"]
         done = self._namespace.run([*curl, f"http://{ADMIN}{path}"])
         return f"{done.stderr} {done.stdout}"
 
@@ -115,6 +115,17 @@ class Gateway:
     def running(self) -> bool:
         return self._process.running
 
+    def assert_well(self) -> None:
+        """It has had no fault of its own, and ends in order if it has not yet."""
+        code = self.stop() if self.running else self.wait()
+        assert code == 0, self._state()
+        faults = [line for line in self.log_lines() if "exception" in line]
+        assert not faults, faults
+
+    def _state(self) -> str:
+        running = "it runs" if self.running else f"it ended with {self.wait()}"
+        return f"{running}: {self._process.complaint}"
+
     def log_lines(self) -> list[dict[str, Any]]:
         """The JSON lines of the log so far."""
         lines = self._process.stderr.read_text(encoding="utf-8").splitlines()
@@ -124,7 +135,9 @@ class Gateway:
         return self._process.stderr.read_text(encoding="utf-8")
 
     def metrics(self) -> MetricValues:
-        return MetricValues(self.fetch("/metrics").partition(" ")[2])
+        status, _, text = self.fetch("/metrics").partition(" ")
+        assert status == "200", f"no metrics but {status}; {self._state()}"
+        return MetricValues(text)
 
     def count(self, name: str, **labels: str) -> float:
         """One number of a fresh scrape."""

@@ -58,6 +58,7 @@ class Lab:
         self._zone_file = directory / "root.zone"
         self._hosts = dict(zones.HOSTS)
         self._resolver: Process | None = None
+        self.gateways: list[Gateway] = []
 
     def __enter__(self) -> Self:
         remove_orphans()
@@ -176,7 +177,9 @@ class Lab:
         """The product with this policy; ``files`` lie beside it."""
         self.redirect()
         directory = self._subdirectory("enforcer")
-        return Gateway(self.gateway_host, directory, policy, settings or {}, files or {})
+        gateway = Gateway(self.gateway_host, directory, policy, settings or {}, files or {})
+        self.gateways.append(gateway)
+        return gateway
 
     @contextlib.contextmanager
     def connected_agent(

@@ -24,8 +24,7 @@ def gateway(lab, edge, authority):
         files={policies.ROOT_FILE: authority.root_pem},
     )
     yield gateway
-    if gateway.running:
-        gateway.stop()
+    gateway.assert_well()
 
 
 def test_session_may_go_on_while_draining_and_then_ends(lab, gateway, edge, authority):
