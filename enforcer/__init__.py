@@ -6,7 +6,7 @@ Each layer imports from those below it, and never from its neighbours (``|``):
     service                                       builds the planes, swaps, drains
     dns | proxy | admin | reload                  the planes: parse, ask, act, record
     tls | audit | settings                        what the planes share
-    metrics                                       every number, declared once
+    metrics | state                               every number; where state is kept
     policy                                        what is allowed: decide(), pure
 
     DNS query    -> dns    --\

@@ -203,7 +203,7 @@ def explain(
     from enforcer.explain import explain as explain_request
     from enforcer.policy.admit import admit_policy
 
-    policy = admit_policy(_settings(config).policy)
+    policy = admit_policy(_policy_path(config))
     try:
         answer = explain_request(policy, name, port=port, address=address, client=client, via=via)
     except ValueError as error:
@@ -257,7 +257,7 @@ def verify(
         elif target is not None and chain is None and host is None:
             from enforcer.policy.admit import admit_policy
 
-            policy = None if roots else admit_policy(_settings(config).policy)
+            policy = None if roots else admit_policy(_policy_path(config))
             result = verify_online(target, address, roots, at, policy, VERIFY_TIMEOUT_S)
         else:
             fail("give HOST[:PORT], or --chain PEM with --host NAME", USAGE)
@@ -305,7 +305,7 @@ def audit(
     from enforcer.audit.listing import explain_nothing, list_events
     from enforcer.audit.schema import AuditStoreError
 
-    path = _settings(config).audit.path
+    path = _audit_path(config)
     at_a_terminal = sys.stdout.isatty() and not as_json
     try:
         events = list_events(
@@ -366,3 +366,14 @@ def _print_events(events: "Iterable[AuditEvent]", *, as_json: bool, as_table: bo
     from enforcer.audit.plain import render_line
 
     return write_lines(map(render_line, events))
+
+
+# Without a settings file these two import none: that takes longer than to answer.
+def _policy_path(config: Path | None) -> Path | None:
+    return _settings(config).policy if _config_path(config) else None
+
+
+def _audit_path(config: Path | None) -> Path:
+    from enforcer.state import default_audit_path
+
+    return _settings(config).audit.path if _config_path(config) else default_audit_path()

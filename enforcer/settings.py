@@ -4,7 +4,6 @@ What is allowed stands in the policy, not here. Relative paths are relative to t
 settings file. Raises PolicyError for a file that must not be used.
 """
 
-import os
 import re
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,11 +13,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from enforcer.policy.document import JSON_SCHEMA_DIALECT
 from enforcer.policy.load import read_document
+from enforcer.state import default_audit_path
 
 DNS_PORT = 53
 MAX_PORT = 65535
 RESOLV_CONF = Path("/etc/resolv.conf")
-SYSTEM_STATE = Path("/var/lib/enforcer")
 _ENDPOINT = re.compile(r"(?:\[([^\]]*)\]|([^:]*)):([0-9]{1,5})")
 
 
@@ -68,19 +67,6 @@ def _expand(value: Path) -> Path:
         return value.expanduser()
     except RuntimeError:
         raise ValueError(f"{str(value)!r}: there is no such home; write it in full") from None
-
-
-def default_audit_path() -> Path:
-    """Where this user may write: systemd's StateDirectory=, else the XDG state directory."""
-    if given := os.environ.get("STATE_DIRECTORY"):
-        return Path(given.partition(":")[0]) / "audit.db"
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if not state.startswith("/"):  # XDG base directory specification: a relative one is ignored
-        try:
-            state = str(Path.home() / ".local" / "state")
-        except RuntimeError:  # a user without a home
-            return SYSTEM_STATE / "audit.db"
-    return Path(state) / "enforcer" / "audit.db"
 
 
 _TEXT = WithJsonSchema({"type": "string"})

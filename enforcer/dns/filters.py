@@ -31,7 +31,7 @@ def _verdicts(policy: CompiledPolicy, request: Request, answer: Answer) -> list[
     for alias in answer.aliases:
         name = from_wire(alias)
         verdict = decide(policy, request._replace(name=name))
-        reason = f"it is an alias of {name}: {verdict.reason}"
+        reason = f"{verdict.reason} (it is an alias of {name})"
         verdicts.append(verdict._replace(reason=reason))
     for address in answer.addresses:
         verdict = decide(policy, request._replace(address=address))

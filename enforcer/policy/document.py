@@ -138,33 +138,34 @@ RuleId = Annotated[
 ]
 Line = Annotated[str, BeforeValidator(_line)]
 Version = Annotated[Literal[1], BeforeValidator(_version)]
-# A part that is given and empty would match everything: a slip, never a wish.
-Parts = Field(default=(), min_length=1)
+
+
+# Not as docstrings of the attributes: pydantic would read this file again for each class.
+def parts(description: str) -> Any:
+    """A list that has an entry where it is given: empty, it would match everything."""
+    return Field((), min_length=1, description=description)
 
 
 class Strict(BaseModel):
     """Refuses unknown keys, so that a slip of the pen is never a rule that is not there."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class MatchDocument(Strict):
     """Every key that is given must match; within a key one entry is enough."""
 
-    names: tuple[Host, ...] = Parts
-    """Exact names."""
-    suffixes: tuple[Suffix, ...] = Parts
-    """A name and everything below it."""
-    patterns: tuple[Pattern, ...] = Parts
-    """Names in which * stands for characters within one label."""
-    addresses: tuple[NetworkText, ...] = Parts
-    """Destination addresses or ranges, v4 or v6; on the DNS plane, addresses in answers."""
-    ports: tuple[Ports, ...] = Parts
-    """Destination ports: 443 or 8000-8100."""
-    clients: tuple[NetworkText, ...] = Parts
-    """Client addresses or ranges."""
-    protocols: tuple[Protocol, ...] = Parts
-    """What the client's first bytes are."""
+    names: tuple[Host, ...] = parts("Exact names.")
+    suffixes: tuple[Suffix, ...] = parts("A name and everything below it.")
+    patterns: tuple[Pattern, ...] = parts(
+        "Names in which * stands for characters within one label."
+    )
+    addresses: tuple[NetworkText, ...] = parts(
+        "Destination addresses or ranges, v4 or v6; on the DNS plane, addresses in answers."
+    )
+    ports: tuple[Ports, ...] = parts("Destination ports: 443 or 8000-8100.")
+    clients: tuple[NetworkText, ...] = parts("Client addresses or ranges.")
+    protocols: tuple[Protocol, ...] = parts("What the client's first bytes are.")
 
 
 class SinkholeDocument(Strict):
@@ -176,14 +177,17 @@ class SinkholeDocument(Strict):
 class RuleDocument(Strict):
     """One rule; the most specific rule that matches decides."""
 
-    id: RuleId
-    """Short name that appears in every record; unique in the whole policy."""
+    id: RuleId = Field(
+        description="Short name that appears in every record; unique in the whole policy."
+    )
     action: Action
     match: MatchDocument
-    reason: Line = ""
-    """For people: why this rule is there. Appears in answers and records."""
-    refusal: Literal["nxdomain", "nodata", "refused"] | SinkholeDocument = "nxdomain"
-    """How the DNS plane answers a blocked name."""
+    reason: Line = Field(
+        "", description="For people: why this rule is there. Appears in answers and records."
+    )
+    refusal: Literal["nxdomain", "nodata", "refused"] | SinkholeDocument = Field(
+        "nxdomain", description="How the DNS plane answers a blocked name."
+    )
 
 
 class OwnRootsDocument(Strict):
@@ -197,12 +201,16 @@ class ConnectUrlDocument(Strict):
 
     host: Host
     port: Port = 443
-    issuer: Literal["ngrok", "letsencrypt"] | OwnRootsDocument
-    """Who must have issued the certificate presented there."""
-    region_hosts: tuple[Host, ...] = ()
-    """The region_domains of the ingress, which agents may be sent to after they authenticate."""
-    addresses: tuple[NetworkText, ...] = ()
-    """Dedicated addresses: when given, the Connect URL is allowed on no other."""
+    issuer: Literal["ngrok", "letsencrypt"] | OwnRootsDocument = Field(
+        description="Who must have issued the certificate presented there."
+    )
+    region_hosts: tuple[Host, ...] = Field(
+        (),
+        description="The region_domains of the ingress, which agents may be sent on to.",
+    )
+    addresses: tuple[NetworkText, ...] = Field(
+        (), description="Dedicated addresses: when given, the Connect URL is allowed on no other."
+    )
 
 
 class OnFailureDocument(Strict):
@@ -224,12 +232,16 @@ class PolicyDocument(Strict):
     """What is allowed; the same on every gateway."""
 
     version: Version
-    mode: Mode = Mode.ENFORCE
-    """monitor blocks nothing and records what enforce would have blocked."""
-    default: Action
-    """What happens to a request that no rule matches. There is no silent default."""
-    include: tuple[str, ...] = ()
-    """Packs: paths beside this file, or built in such as packs/ngrok.yaml."""
+    mode: Mode = Field(
+        Mode.ENFORCE,
+        description="monitor blocks nothing and records what enforce would have blocked.",
+    )
+    default: Action = Field(
+        description="What happens to a request that no rule matches. There is no silent default."
+    )
+    include: tuple[str, ...] = Field(
+        (), description="Packs: paths beside this file, or built in such as packs/ngrok.yaml."
+    )
     connect_urls: tuple[ConnectUrlDocument, ...] = ()
     rules: tuple[RuleDocument, ...] = ()
     on_failure: OnFailureDocument = OnFailureDocument()

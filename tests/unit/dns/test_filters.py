@@ -43,7 +43,7 @@ def test_alias_of_a_blocked_name_is_blocked_wherever_it_stands(judge, chain):
     verdict = judge("innocent.test", *chain)
     assert verdict.blocks
     assert verdict.rule == "cloak"
-    assert verdict.reason == f"it is an alias of {chain[-1]}: closed"
+    assert verdict.reason == f"closed (it is an alias of {chain[-1]})"
 
 
 def test_address_in_a_blocked_range_is_blocked(judge):
