@@ -10,6 +10,7 @@ from enforcer.audit.text import printable
 from enforcer.policy.addresses import parse_address
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
+from enforcer.policy.gateway_address import exposes_gateway, refuse_gateway_address
 from enforcer.policy.model import Address, Plane, Protocol, Request, Verdict
 from enforcer.policy.names import parse_host
 
@@ -111,7 +112,19 @@ def explain(
         client=_address("--client", client) if client is not None else None,
         protocol=protocol,
     )
-    return Explanation(asked, road, request, decide(policy, request))
+    return Explanation(asked, road, request, _judge(policy, request))
+
+
+def _judge(policy: CompiledPolicy, request: Request) -> Verdict:
+    """In the proxy's order: what the name alone says, the built-in rule, then all together."""
+    address, by_proxy = request.address, request.plane in (Plane.CONNECT, Plane.HTTP)
+    if not by_proxy or address is None or not exposes_gateway(address, request.client):
+        return decide(policy, request)
+    if request.name:
+        verdict = decide(policy, request._replace(address=None))
+        if verdict.blocks:
+            return verdict
+    return refuse_gateway_address(request, policy.policy.mode)
 
 
 def _host_or_address(asked: str) -> tuple[str, Address | None]:

@@ -14,6 +14,7 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from enforcer.audit.event import Record
 from enforcer.metrics import Metrics
 from enforcer.policy.addresses import parse_address
+from enforcer.policy.gateway_address import exposes_gateway
 from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.model import Address, Plane, Request
 from enforcer.policy.model import Protocol as Spoken
@@ -112,7 +113,7 @@ class PolicyAddon:
         inquiry.judge(request)
         for address in await self._addresses(inquiry, request):
             addressed = request._replace(address=address)
-            if entrances.exposes_gateway(address, _client_address(flow.client_conn)):
+            if exposes_gateway(address, _client_address(flow.client_conn)):
                 inquiry.protect_gateway(addressed)
             inquiry.judge(addressed)
             # An address in the Host field says no more than the one dialled.

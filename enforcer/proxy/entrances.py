@@ -3,9 +3,6 @@
 Sans-I/O but for original_destination, which asks the kernel about a socket. Parsers
 return a value, NEED_MORE, or Malformed; they never raise and read a bounded head.
 RFC 9110 9.3.6 (CONNECT), RFC 9209 (Proxy-Status), RFC 1928 (SOCKS5).
-
-Which names and addresses are allowed is the policy's business. The exception is what
-would turn the gateway against itself: see exposes_gateway.
 """
 
 import socket
@@ -124,17 +121,6 @@ def _tracked_destination(connection: socket.socket) -> Destination | None:
 def _covers(host: str, address: Address | None) -> bool:
     listened = parse_address(host)
     return listened.is_unspecified or listened == address
-
-
-def exposes_gateway(address: Address, client: Address) -> bool:
-    """Whether only the gateway itself could reach this, and the client asks from elsewhere.
-
-    Its own services on loopback (the admin pages are there), and what it alone has on
-    its link, such as a cloud's metadata service. Squid denies the same by default
-    (to_localhost, to_linklocal).
-    """
-    private = address.is_loopback or address.is_link_local or address.is_unspecified
-    return (private or address.is_multicast) and not client.is_loopback
 
 
 def parse_http_head(data: bytes | bytearray) -> ConnectHead | PlainHttp | NeedMore | Malformed:

@@ -14,6 +14,7 @@ from typing import NamedTuple, NoReturn, TypeVar
 from enforcer.audit.event import Record
 from enforcer.metrics import Metrics
 from enforcer.policy.addresses import parse_address
+from enforcer.policy.gateway_address import exposes_gateway
 from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.model import Address, Plane, Request
 from enforcer.policy.model import Protocol as Spoken
@@ -249,7 +250,7 @@ class Flow:
 
     def _keep_off_gateway(self, request: Request, address: Address) -> None:
         here = self._client.transport.get_extra_info("sockname")
-        if entrances.exposes_gateway(address, self._client_address) or (
+        if exposes_gateway(address, self._client_address) or (
             here and (address, request.port) == (parse_address(here[0]), here[1])
         ):
             self._inquiry.protect_gateway(request)

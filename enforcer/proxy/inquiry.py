@@ -9,6 +9,7 @@ from typing import NoReturn, Protocol
 
 from enforcer.audit.event import Record, audit_event
 from enforcer.metrics import Metrics
+from enforcer.policy import gateway_address
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
 from enforcer.policy.model import (
@@ -17,15 +18,11 @@ from enforcer.policy.model import (
     CertificateFact,
     ConnectUrl,
     Request,
-    Source,
     Verdict,
 )
 from enforcer.proxy import entrances
 from enforcer.proxy.entrances import ProxyError
 from enforcer.tls.first_bytes import AlertDescription
-
-# The one rule that no policy can change: see entrances.exposes_gateway.
-GATEWAY_RULE = "gateway-address"
 
 
 class Resolved(Protocol):
@@ -58,7 +55,7 @@ class Denied(Exception):  # noqa: N818 not an error: the policy's answer is no
 
     @property
     def error(self) -> ProxyError:
-        if self.verdict.rule == GATEWAY_RULE:
+        if self.verdict.rule == gateway_address.RULE:
             return entrances.PROHIBITED
         by_certificate = self.request.certificate is not None
         return entrances.CERTIFICATE_REFUSED if by_certificate else entrances.DENIED
@@ -102,13 +99,7 @@ class Inquiry:
 
     def protect_gateway(self, request: Request) -> NoReturn:
         """Refuse for the gateway's own sake, in monitor mode too. Raises Denied."""
-        verdict = Verdict(
-            action=Action.BLOCK,
-            rule=GATEWAY_RULE,
-            reason=f"{request.address} is for the gateway itself",
-            source=Source("built in", 0),
-            mode=self._policy.policy.mode,
-        )
+        verdict = gateway_address.refuse_gateway_address(request, self._policy.policy.mode)
         self._answers[request.name] = (request, verdict)
         raise Denied(request, verdict, hint="")
 

@@ -76,6 +76,22 @@ def test_an_address_takes_the_place_of_a_name(policy):
     assert str(explain(policy, "2001:db8::1").request.address) == "2001:db8::1"
 
 
+@pytest.mark.parametrize("via", ["connect", "http"])
+def test_the_gateways_own_addresses_are_refused_as_the_proxy_does(policy, via):
+    def rule(name, **words):
+        return explain(policy, name, via=via, **words).as_dict()["rule"]
+
+    assert rule("127.0.0.1", client="10.0.0.1") == "gateway-address"
+    assert rule("127.0.0.1") == "gateway-address"
+    assert rule("a.example", address="169.254.169.254") == "gateway-address"
+    assert rule(DEFAULT_NAME, address="127.0.0.1") == "ngrok-connect"
+    assert rule("127.0.0.1", client="127.0.0.1") == "default"
+
+
+def test_only_the_proxy_keeps_clients_off_the_gateway(policy):
+    assert explain(policy, "127.0.0.1", via="tls").verdict.rule == "default"
+
+
 def test_all_words_become_facts(policy):
     request = explain(
         policy, "A.Example.", port=8443, address="192.0.2.1", client="10.0.0.1", via="tls"

@@ -13,7 +13,6 @@ from enforcer.proxy.entrances import (
     SocksReply,
     SocksRequest,
     build_http_refusal,
-    exposes_gateway,
     original_destination,
     parse_http_head,
     parse_socks_greeting,
@@ -215,19 +214,3 @@ def test_socks_says_what_it_cannot_do(request_bytes, reply):
     found = parse_socks_request(request_bytes)
     assert isinstance(found, SocksRefused)
     assert found.reply is reply
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["127.0.0.1", "127.8.8.8", "::1", "0.0.0.0", "::", "169.254.169.254", "fe80::1", "224.0.0.1"],
-)
-def test_what_only_the_gateway_reaches_is_for_its_own_clients(text):
-    assert exposes_gateway(ip_address(text), ip_address("10.0.0.7"))
-    assert not exposes_gateway(ip_address(text), ip_address("127.0.0.1"))
-
-
-@pytest.mark.parametrize(
-    "text", ["10.0.0.1", "192.168.1.1", "203.0.113.9", "2001:db8::1", "fd00::1"]
-)
-def test_other_addresses_are_the_policys_business(text):
-    assert not exposes_gateway(ip_address(text), ip_address("10.0.0.7"))
