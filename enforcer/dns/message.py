@@ -8,11 +8,11 @@ import struct
 
 from dnslib import DNSError, DNSRecord
 
-from enforcer.dns.response import build_bad_version, build_header_only
+from enforcer.dns.response import build_bad_version, build_header_only, build_refused
 from enforcer.dns.wire import ANY, EDNS_DO, HEADER, IN, OPCODE, OPT, QR, Edns, Query, is_data_type
 from enforcer.policy.names import MAX_WIRE_BYTES, fold_wire
 
-FORMERR, NOTIMP, REFUSED = 1, 4, 5
+FORMERR, NOTIMP = 1, 4
 # All that dnslib lets out for bytes that are no message (it wraps most in DNSError).
 _UNREADABLE = (DNSError, ValueError, LookupError, TypeError, AttributeError, struct.error)
 
@@ -51,5 +51,5 @@ def _read(packet: bytes, ident: int, flags: int) -> Query | bytes:
     if opts and opts[0].ttl >> 16 & 0xFF:
         return build_bad_version(query)
     if record.q.qclass not in (IN, ANY) or not is_data_type(record.q.qtype):
-        return build_header_only(ident, flags, REFUSED)
+        return build_refused(query)
     return query

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from enforcer.audit.event import Record, audit_event
-from enforcer.dns.answer import Answer, parse_answer
+from enforcer.dns.answer import parse_answer
 from enforcer.dns.filters import judge_answer
 from enforcer.dns.message import read_query
 from enforcer.dns.response import Ede, build_blocked, build_failure, fit_udp, pass_on
@@ -24,7 +24,6 @@ from enforcer.policy.model import OnFailure, Plane, Request, Verdict
 from enforcer.policy.names import from_wire
 
 UDP, TCP = "udp", "tcp"
-_UNREAD = Answer((), (), None)
 
 
 class Asker(NamedTuple):
@@ -70,31 +69,33 @@ class Responder:
 
     def resume(self, ask: Ask, reply: bytes | None) -> bytes:
         """The client's answer, out of an upstream's reply, or None when there was none."""
-        query, asker, request, verdict = ask
+        policy = self._policy.current
         if reply is None:
             self._discarded.add("upstream_failed")
-            return build_failure(query, Ede.NO_REACHABLE_AUTHORITY, "no upstream answers")
-        policy = self._policy.current
+            return self._fail(ask, Ede.NO_REACHABLE_AUTHORITY, "no upstream answers")
         answer = parse_answer(reply)
         if answer is None:
             self._discarded.add("upstream_failed")
             if policy.policy.dns_on_failure is OnFailure.CLOSED:
-                text = "the upstream's answer cannot be read"
-                return build_failure(query, Ede.INVALID_DATA, text)
-            answer = _UNREAD
+                return self._fail(ask, Ede.INVALID_DATA, "the upstream's answer cannot be read")
         # Asked anew: the policy may have been reloaded while the upstream was asked.
-        verdict = decide(policy, request)
-        if not verdict.blocks:
-            verdict = judge_answer(policy, request, answer) or verdict
+        verdict = decide(policy, ask.request)
+        if answer and not verdict.blocks:
+            verdict = judge_answer(policy, ask.request, answer) or verdict
         if verdict.blocks:
             return self._block(policy, ask._replace(verdict=verdict))
-        self._conclude(policy, request, verdict, asker)
-        return _fit(query, pass_on(query, reply, answer), asker)
+        self._conclude(policy, ask.request, verdict, ask.asker)
+        return _fit(ask.query, pass_on(ask.query, reply, answer), ask.asker)
 
     def overloaded(self, ask: Ask) -> bytes:
         """The answer to a query that there is no room for."""
         self._discarded.add("overloaded")
-        return build_failure(ask.query, Ede.NOT_READY, "too many queries are waiting")
+        return self._fail(ask, Ede.NOT_READY, "too many queries are waiting")
+
+    def _fail(self, ask: Ask, ede: Ede, text: str) -> bytes:
+        """SERVFAIL. What the policy said of the question is counted and recorded all the same."""
+        self._conclude(self._policy.current, ask.request, ask.verdict, ask.asker)
+        return build_failure(ask.query, ede, text)
 
     def _block(self, policy: CompiledPolicy, ask: Ask) -> bytes:
         query, asker, request, verdict = ask

@@ -32,6 +32,7 @@ from enforcer.policy.model import Address, Refusal
 BLOCKED_TTL_S: Final = 5
 # What is sent over UDP at most, whatever the client takes: no fragments (DNS flag day 2020).
 MAX_UDP_BYTES: Final = 1232
+MAX_MESSAGE_BYTES: Final = 0xFFFF  # RFC 1035 4.2.2: over TCP the length has two bytes
 MIN_UDP_BYTES: Final = 512  # RFC 1035 2.3.4
 # Room for a rule, its reason and the Connect URL to use; far within MAX_UDP_BYTES.
 MAX_TEXT_BYTES: Final = 300
@@ -88,6 +89,11 @@ def build_failure(query: Query, ede: Ede, text: str) -> bytes:
     return _build(query, 2, opt=_build_opt(query, ede, text))
 
 
+def build_refused(query: Query) -> bytes:
+    """REFUSED, for a question that this server has nothing to do with."""
+    return _build(query, _REFUSED, opt=_build_opt(query))
+
+
 def build_bad_version(query: Query) -> bytes:
     """BADVERS: this speaks EDNS version 0 (RFC 6891 6.1.3)."""
     extended = (_BAD_VERSION >> 4) << 24
@@ -98,19 +104,25 @@ def build_bad_version(query: Query) -> bytes:
 def build_header_only(ident: int, flags: int, rcode: int) -> bytes:
     """An error for a query whose question could not be used."""
     kept = flags & (OPCODE | RD)
-    return HEADER.pack(ident, QR | kept | rcode, 0, 0, 0, 0)
+    return HEADER.pack(ident, QR | RA | kept | rcode, 0, 0, 0, 0)
 
 
-def pass_on(query: Query, reply: bytes, answer: Answer) -> bytes:
-    """An upstream's reply under the client's id; OPT speaks for us, hop by hop (RFC 6891 6.1)."""
+def pass_on(query: Query, reply: bytes, answer: Answer | None) -> bytes:
+    """An upstream's reply under the client's id; OPT speaks for us, hop by hop (RFC 6891 6.1).
+
+    Without ``answer`` it could not be read, and nothing else of it is touched.
+    """
     passed = bytearray(reply)
     passed[:2] = query.id.to_bytes(2, "big")
+    if answer is None:
+        return bytes(passed)
+    opt = _build_opt(query)
     if answer.opt_at is not None:
         struct.pack_into("!H", passed, answer.opt_at + 3, MAX_UDP_BYTES)
-    elif query.edns is not None:
+    elif opt and len(passed) + len(opt) <= MAX_MESSAGE_BYTES:
         additionals = int.from_bytes(passed[10:12], "big") + 1
         passed[10:12] = additionals.to_bytes(2, "big")
-        passed += _build_opt(query)
+        passed += opt
     return bytes(passed)
 
 

@@ -21,6 +21,7 @@ from enforcer.settings import Endpoint
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 1000
+ANY_PORT_TRIES = 20
 MAX_TCP_CONNECTIONS = 500
 MAX_PIPELINED = 50
 TCP_IDLE_S = 10.0  # RFC 7766 6.2.3: seconds, not minutes
@@ -55,12 +56,7 @@ class DnsServer:
     async def listen(self, endpoint: Endpoint) -> Endpoint:
         """UDP and TCP on one port; returns where it listens. Raises OSError."""
         loop = asyncio.get_running_loop()
-        udp = _bind(endpoint, socket.SOCK_DGRAM)
-        try:
-            tcp = _bind(Endpoint(endpoint.host, udp.getsockname()[1]), socket.SOCK_STREAM)
-        except OSError:
-            udp.close()
-            raise
+        udp, tcp = _bind_both(endpoint)
         transport, _ = await loop.create_datagram_endpoint(lambda: _UdpProtocol(self), sock=udp)
         self._udp.append(transport)
         self._tcp.append(await loop.create_server(lambda: _TcpConnection(self), sock=tcp))
@@ -117,6 +113,20 @@ class DnsServer:
             connection.close()
         self._udp.clear()
         self._tcp.clear()
+
+
+def _bind_both(endpoint: Endpoint) -> tuple[socket.socket, socket.socket]:
+    """UDP and TCP on one port; one that the kernel chose for UDP may be taken for TCP."""
+    for tries_left in reversed(range(1 if endpoint.port else ANY_PORT_TRIES)):
+        udp = _bind(endpoint, socket.SOCK_DGRAM)
+        try:
+            port = udp.getsockname()[1]
+            return udp, _bind(Endpoint(endpoint.host, port), socket.SOCK_STREAM)
+        except OSError:
+            udp.close()
+            if not tries_left:
+                raise
+    raise AssertionError("at least one try")
 
 
 def _bind(endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:
@@ -231,7 +241,7 @@ class _TcpConnection(asyncio.Protocol):
             return
         if response is None:
             # Whoever sends what is no query is not understood after it, either.
-            self._transport.close()
+            self._end()
             return
         self._transport.write(len(response).to_bytes(2, "big") + response)
         if not self._taking:
@@ -246,5 +256,12 @@ class _TcpConnection(asyncio.Protocol):
     def _end_if_idle(self) -> None:
         if self._waiting:
             self._rest()
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        """Close, at once where a client that does not read would hold the connection."""
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
         else:
             self._transport.close()

@@ -49,7 +49,8 @@ def _matches(reply: bytes, query: bytes, question: bytes) -> bool:
         and len(reply) >= end
         and bool(reply[2] << 8 & QR)
         and reply[4:6] == b"\0\1"
-        and fold_wire(reply[HEADER.size : end]) == fold_wire(question)
+        and fold_wire(reply[HEADER.size : end - 4]) == fold_wire(question[:-4])
+        and reply[end - 4 : end] == question[-4:]  # type and class: "a" and "A" differ
     )
 
 

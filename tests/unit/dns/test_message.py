@@ -21,6 +21,7 @@ def error_of(packet):
     assert isinstance(answer, bytes)
     message = dns.message.from_wire(answer)
     assert message.flags & dns.flags.QR
+    assert message.flags & dns.flags.RA
     assert answer[:2] == packet[:2]
     return message.rcode()
 
@@ -85,6 +86,14 @@ def test_other_classes_and_transfers_are_refused():
     chaos.question[0].rdclass = dns.rdataclass.CH
     assert error_of(chaos.to_wire()) == dns.rcode.REFUSED
     assert error_of(query(qtype="AXFR").to_wire()) == dns.rcode.REFUSED
+
+
+def test_refusal_carries_the_question():
+    asked = query("version.bind", "TXT", use_edns=0)
+    asked.question[0].rdclass = dns.rdataclass.CH
+    answer = dns.message.from_wire(read_query(asked.to_wire()))
+    assert answer.question == asked.question
+    assert answer.edns == 0
 
 
 def test_half_a_question_is_a_format_error():

@@ -148,6 +148,13 @@ def test_no_upstream_is_a_failure_that_says_so(desk):
     assert message.rcode() == dns.rcode.SERVFAIL
     assert message.extended_errors()[0].text == "no upstream answers"
     assert desk.metrics.dns_discarded.cell("upstream_failed").value == 1
+    assert desk.queries("allow") == 1
+
+
+def test_what_the_policy_said_is_on_record_also_when_no_upstream_answers(policy_from):
+    desk = Desk(policy_from(POLICY.replace("enforce", "monitor")))
+    desk.responder.resume(desk.ask("connect.ngrok-agent.com"), None)
+    assert [(event.action, event.rule) for event in desk.events] == [("monitor", "ngrok-connect")]
 
 
 @pytest.mark.parametrize(("on_failure", "passes"), [("closed", False), ("open", True)])
@@ -155,7 +162,7 @@ def test_answer_that_cannot_be_read_fails_as_the_policy_says(policy_from, on_fai
     desk = Desk(policy_from(f"{{version: 1, default: allow, on_failure: {{dns: {on_failure}}}}}"))
     ask = desk.ask("www.test", id=9)
     reply = dns.message.make_response(dns.message.make_query("www.test", "A", id=1)).to_wire()
-    damaged = reply[:7] + b"\5" + reply[8:]
+    damaged = reply[:7] + b"\5" + reply[8:10] + b"\xff\xff"  # as many as can be claimed
     answer = desk.responder.resume(ask, damaged)
     assert answer[:2] == b"\0\x09"
     assert (answer[3] & 0xF == dns.rcode.NOERROR) is passes

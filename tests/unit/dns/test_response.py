@@ -150,3 +150,9 @@ def test_answer_larger_than_the_client_takes_is_truncated(payload, size_bytes, f
     assert bool(message.answer) is fits
     assert message.edns == (0 if payload else -1)
     assert message.id == 7
+
+
+def test_reply_that_has_no_room_for_opt_passes_without_one():
+    wire = reply(200)
+    full = wire + b"\0" * (0xFFFF - len(wire))
+    assert len(pass_on(query(qtype="TXT", use_edns=0), full, parse_answer(wire))) == 0xFFFF
