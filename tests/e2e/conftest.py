@@ -1,5 +1,7 @@
 """What the scenarios share: the check that a lab can be built here, and the lab itself."""
 
+import os
+
 import pki
 import pytest
 from e2e import policies
@@ -10,8 +12,13 @@ from e2e.topology import CONNECT_URL, DEFAULT_INGRESS, INGRESSES, REGION_HOST
 
 
 def pytest_runtest_setup(item):
-    """Skips what needs root, from one place, so that the summary says it once."""
+    """Skips what needs root, from one place, so that the summary says it once.
+
+    Where the lab is wanted (CI says so), a lab that cannot be built is a failure.
+    """
     if item.get_closest_marker("root") and (reason := missing_right()):
+        if os.environ.get("REQUIRE_LAB"):
+            pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
 
 
