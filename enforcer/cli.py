@@ -33,6 +33,8 @@ VERIFY_TIMEOUT_S = 10.0
 SYSTEM_SETTINGS = Path("/etc/enforcer/enforcer.yaml")
 # As many as a person reads; programs get all.
 ROWS_AT_A_TERMINAL = 100
+# More than any store has, and no more than SQLite counts.
+MAX_ROWS = 1_000_000_000
 
 app = typer.Typer(
     help="Make your own ngrok Connect URL the only way out for ngrok agents.",
@@ -284,14 +286,19 @@ def audit(
     client: Annotated[
         str | None, typer.Option(metavar="IP", help="Client address, or a range.")
     ] = None,
-    name: Annotated[str | None, typer.Option(metavar="N", help="Name, or *.suffix.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="N", help="Name; * stands for any characters.")
+    ] = None,
     action: Annotated[
         str | None, typer.Option(metavar="A", help="allow, block or monitor.")
     ] = None,
     limit: Annotated[
         int | None,
         typer.Option(
-            min=1, help=f"Only the newest so many; {ROWS_AT_A_TERMINAL} at a terminal, else all."
+            metavar="N",
+            min=1,
+            max=MAX_ROWS,
+            help=f"Only the newest so many; {ROWS_AT_A_TERMINAL} at a terminal, else all.",
         ),
     ] = None,
     config: ConfigOption = None,
@@ -300,12 +307,14 @@ def audit(
     """List what was blocked, monitored, or touched a Connect URL; newest last.
 
     A table at a terminal, a line each in a pipe. With --json one object a line (JSON Lines).
+    Equal events of one moment are one, with their count; the order is that of the last time.
     Exit 0 also when nothing is found, 1 when the store cannot be read.
     """
     from enforcer.audit.listing import explain_nothing, list_events
     from enforcer.audit.schema import AuditStoreError
 
     path = _audit_path(config)
+    now_s = time.time()
     at_a_terminal = sys.stdout.isatty() and not as_json
     try:
         events = list_events(
@@ -315,11 +324,11 @@ def audit(
             name=name,
             action=action,
             limit=limit or (ROWS_AT_A_TERMINAL if at_a_terminal else None),
-            now_s=time.time(),
+            now_s=now_s,
         )
         listed = _print_events(events, as_json=as_json, as_table=at_a_terminal)
         if not listed:
-            complain("note", [explain_nothing(path)])
+            complain("note", [explain_nothing(path, now_s=now_s, since=since)])
         elif at_a_terminal and listed == ROWS_AT_A_TERMINAL and limit is None:
             complain("note", [f"these are the newest {listed}; see more with --limit"])
     except ValueError as error:

@@ -14,12 +14,18 @@ _COLOURS = {"allow": "green", "block": "red", "monitor": "yellow"}
 
 
 def write_lines(lines: Iterable[str]) -> int:
-    """Lines to stdout, with one flush, so that a closed pipe is met while typer watches."""
+    """Lines to stdout, as far as somebody reads them; how many."""
     written = 0
-    for line in lines:
-        sys.stdout.write(f"{line}\n")
-        written += 1
-    sys.stdout.flush()
+    try:
+        for line in lines:
+            written += 1
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `| head` has seen enough. What is still buffered goes nowhere, without a word.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
     return written
 
 

@@ -9,6 +9,8 @@ from enforcer.audit.event import AuditEvent, render_time
 from enforcer.audit.query import Filter, query
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+# The default of audit.flush_interval_ms, which a command without settings does not read.
+_SOON = "what happens is written within a second, or what audit.flush_interval_ms says"
 _AGO = re.compile(r"([0-9]{1,9})([smhdw])")
 
 
@@ -30,28 +32,31 @@ def list_events(
     first step of the iterator for a store that cannot be read.
     """
     wanted = Filter(
-        since_s=parse_since(since, now_s) if since else None,
-        client=client or "",
-        name=name or "",
-        action=action or "",
-        plane=plane or "",
-        rule=rule or "",
+        since_s=None if since is None else parse_since(since, now_s),
+        client=client,
+        name=name,
+        action=action,
+        plane=plane,
+        rule=rule,
         limit=limit,
     )
     return query(path, wanted)
 
 
-def explain_nothing(path: Path) -> str:
+def explain_nothing(path: Path, *, now_s: float, since: str | None = None) -> str:
     """Why no event was listed, for who had hoped for one. Raises AuditStoreError."""
+    if since is not None and parse_since(since, now_s) > now_s:
+        return f"nothing on record fits; {since} is in the future"
     newest = next(query(path, Filter(limit=1)), None)
     if newest is None:
         return (
             f"nothing is on record yet in {path}; what is blocked, monitored or touches a "
-            "Connect URL will be, plain allows are not recorded"
+            f"Connect URL will be, plain allows are not recorded; {_SOON}"
         )
     return (
         f"nothing on record fits; the newest event in {path} is of "
-        f"{render_time(newest.last_time_s)}, so ask for a longer time or with fewer options"
+        f"{render_time(newest.last_time_s)}, so ask for a longer time or with fewer options; "
+        f"{_SOON}"
     )
 
 

@@ -5,5 +5,10 @@ from enforcer.audit.event import AuditEvent, event_fields, render_time
 
 
 def render_line(event: AuditEvent) -> str:
-    """When, what, and the rest as the log at a terminal has it. Nothing raw is in it."""
-    return f"{render_time(event.time_s)} {event.action:<7} {render_verdict(event_fields(event))}"
+    """When, what, and the rest as the log at a terminal has it. Nothing raw is in it.
+
+    Of folded events it is when the last of them was, as they are ordered.
+    """
+    when, first = render_time(event.last_time_s), render_time(event.time_s)
+    since = f" since {first}" if first != when else ""
+    return f"{when} {event.action:<7} {render_verdict(event_fields(event))}{since}"

@@ -5,6 +5,7 @@ written into SQL.
 """
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterator
 from enum import StrEnum
@@ -15,28 +16,29 @@ from typing import NamedTuple
 
 from enforcer.audit.event import AuditEvent
 from enforcer.audit.schema import VERSION, AuditStoreError, stored_version
-from enforcer.audit.window import LEFT_OUT
 from enforcer.policy.addresses import parse_address
 from enforcer.policy.model import Action, Network, Plane
 from enforcer.policy.names import fold, parse_host
 
 _COLUMNS = ", ".join(AuditEvent._fields)
+# Of GLOB, as sqlite.org/lang_expr.html has it; in brackets they stand for themselves.
+_OTHER_WILDCARDS = re.compile(r"[?\[]")
 
 
 class Filter(NamedTuple):
     """What every event must meet. An empty filter means all; ``limit`` keeps the newest.
 
-    ``client`` is an address or a range. ``name`` is a name, or ``*.suffix`` for all
-    names below it; ``*`` alone is what a flood has left out (see window). An event is
-    since ``since_s`` when it, or an equal one that was folded into it, happened then.
+    ``client`` is an address or a range. In ``name``, ``*`` stands for any characters,
+    dots too. An event is since ``since_s`` when it, or an equal one that was folded into
+    it, happened then.
     """
 
     since_s: float | None = None
-    client: str = ""
-    name: str = ""
-    action: str = ""
-    plane: str = ""
-    rule: str = ""
+    client: str | None = None
+    name: str | None = None
+    action: str | None = None
+    plane: str | None = None
+    rule: str | None = None
     limit: int | None = None
 
 
@@ -49,7 +51,7 @@ class _Condition(NamedTuple):
 
 
 def query(path: Path, wanted: Filter = _EVERYTHING) -> Iterator[AuditEvent]:
-    """The events, newest last.
+    """The events by their last time, newest last.
 
     Raises ValueError at once for a filter that means nothing, and AuditStoreError from
     the first step of the iterator.
@@ -109,15 +111,15 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
 def _conditions(wanted: Filter) -> Iterator[_Condition]:
     if wanted.since_s is not None:
         yield _Condition("last_time_s >= ?", (wanted.since_s,))
-    if wanted.client:
+    if wanted.client is not None:
         yield _client(wanted.client)
-    if wanted.name:
+    if wanted.name is not None:
         yield _name(wanted.name)
-    if wanted.action:
+    if wanted.action is not None:
         yield _Condition("action = ?", (_member(Action, "action", wanted.action),))
-    if wanted.plane:
+    if wanted.plane is not None:
         yield _Condition("plane = ?", (_member(Plane, "plane", wanted.plane),))
-    if wanted.rule:
+    if wanted.rule is not None:
         yield _Condition("rule = ?", (wanted.rule,))
 
 
@@ -134,15 +136,13 @@ def _client(text: str) -> _Condition:
 
 
 def _name(text: str) -> _Condition:
-    if text == LEFT_OUT:
-        return _Condition("name = ?", (text,))
-    suffix = text.removeprefix("*")
     # What is not a host name can still be on record, in escapes: see policy.names.
-    name = fold(suffix) if suffix.isascii() else parse_host(suffix.removeprefix("."))
-    if suffix == text:
+    name = fold(text.strip()) if text.isascii() else parse_host(text, wildcard=True)
+    if not name:
+        raise ValueError("the name is empty; write a name, or *.suffix")
+    if "*" not in name:
         return _Condition("name = ?", (name,))
-    below = "." + name.removeprefix(".")
-    return _Condition("substr(name, ?) = ?", (-len(below), below))
+    return _Condition("name GLOB ?", (_OTHER_WILDCARDS.sub(r"[\g<0>]", name),))
 
 
 def _member(values: type[StrEnum], what: str, text: str) -> str:

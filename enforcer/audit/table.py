@@ -29,7 +29,8 @@ def render_table(events: Iterable[AuditEvent]) -> Table:
     table.add_column("destination, rule and reason", overflow="fold")
     day = ""
     for event in events:
-        time = datetime.fromtimestamp(event.time_s, UTC)
+        # As they are ordered; of folded events, when the last of them was.
+        time = datetime.fromtimestamp(event.last_time_s, UTC)
         if day != (day := f"{time:%Y-%m-%d}"):
             table.add_row(Text(day, "bold"))
         table.add_row(
@@ -44,7 +45,12 @@ def render_table(events: Iterable[AuditEvent]) -> Table:
 
 def _destination(event: AuditEvent) -> str:
     times = f" ×{event.occurrences}" if event.occurrences > 1 else ""  # noqa: RUF001 times
-    return render_destination(event.name, event.address, event.port) + times
+    first, last = (
+        f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%d %H:%M:%S}"
+        for time_s in (event.time_s, event.last_time_s)
+    )
+    since = f" since {first}" if first != last else ""
+    return render_destination(event.name, event.address, event.port) + times + since
 
 
 def _why(event: AuditEvent) -> str:

@@ -270,6 +270,14 @@ def test_audit_filters(call, config, store):
     assert names("--limit", "1") == ["2.example"]
 
 
+def test_audit_takes_no_limit_that_sqlite_cannot_count(call, config, store):
+    done = call("audit", "--limit", "9" * 20, "--config", config)
+
+    assert (done.code, done.out) == (2, "")
+    assert f"is not in the range 1<=x<={cli.MAX_ROWS}" in done.err
+    assert call("audit", "--limit", cli.MAX_ROWS, "--config", config).code == 0
+
+
 def test_audit_at_a_terminal_is_a_table_of_the_newest(call, config, store):
     store.write([event(n) for n in range(cli.ROWS_AT_A_TERMINAL + 5)])
 

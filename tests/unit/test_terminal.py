@@ -1,6 +1,7 @@
 """Answers to stdout, complaints to stderr, and the exit code."""
 
 import json
+import os
 
 import pytest
 import typer
@@ -12,6 +13,16 @@ def test_lines_are_counted_as_they_are_written(capsys):
     assert write_lines(f"line {n}" for n in range(3)) == 3
 
     assert capsys.readouterr().out == "line 0\nline 1\nline 2\n"
+
+
+def test_a_reader_who_has_seen_enough_is_no_failure(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", encoding="utf-8") as pipe:  # noqa: PTH123 a descriptor
+        monkeypatch.setattr("sys.stdout", pipe)
+
+        assert write_lines(["x" * 80] * 100_000) < 100_000
+        assert write_lines(["more"]) == 1
 
 
 def test_text_is_escaped_line_by_line(capsys):

@@ -74,24 +74,39 @@ def test_without_words_everything_is_listed(store, event):
     assert len(list(list_events(store.path, now_s=NOW_S))) == 2
 
 
+@pytest.mark.parametrize("word", ["since", "client", "name", "action", "plane"])
+def test_a_word_that_is_empty_is_refused(tmp_path, word):
+    with pytest.raises(ValueError, match="write "):
+        list_events(tmp_path / "none.db", now_s=NOW_S, **{word: ""})
+
+
 def test_words_that_mean_nothing_are_refused_before_the_store_is_read(tmp_path):
     with pytest.raises(ValueError, match="not known as action"):
         list_events(tmp_path / "none.db", now_s=NOW_S, action="deny")
 
 
 def test_nothing_in_an_empty_store_is_explained_by_what_is_recorded(store):
-    assert "plain allows are not recorded" in explain_nothing(store.path)
+    assert "plain allows are not recorded" in explain_nothing(store.path, now_s=NOW_S)
 
 
 def test_nothing_that_fits_is_explained_by_what_there_is(store, event):
     store.write([event()])
 
-    said = explain_nothing(store.path)
+    said = explain_nothing(store.path, now_s=NOW_S)
 
     assert "2026-11-24T12:00:00.000Z" in said
     assert "fewer options" in said
+    assert "written within a second, or what audit.flush_interval_ms says" in said
+
+
+def test_nothing_since_a_time_to_come_is_no_wonder(store, event):
+    store.write([event()])
+
+    said = explain_nothing(store.path, now_s=NOW_S, since="2026-11-24T12:00:01Z")
+
+    assert said.endswith("2026-11-24T12:00:01Z is in the future")
 
 
 def test_nothing_from_no_store_is_an_error(tmp_path):
     with pytest.raises(AuditStoreError, match="there is no audit store"):
-        explain_nothing(tmp_path / "none.db")
+        explain_nothing(tmp_path / "none.db", now_s=NOW_S)

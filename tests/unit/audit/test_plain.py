@@ -10,6 +10,14 @@ def test_a_line_says_when_what_who_where_and_why(event):
     )
 
 
+def test_folded_events_have_the_time_that_they_are_ordered_by_and_the_first(event):
+    last_time_s = event(at=1.5).time_s
+    line = render_line(event(occurrences=2, last_time_s=last_time_s))
+
+    assert line.startswith("2026-11-24T12:00:01.500Z ")
+    assert line.endswith(") since 2026-11-24T12:00:00.000Z")
+
+
 def test_it_is_one_line_whatever_was_sent(event):
     hostile = "a\nb\u2028c\x1b[2J\udc80"
 

@@ -82,11 +82,17 @@ def test_clients_by_address_or_range(found, event, client, names):
         ("%.example", []),
         ("_.example", []),
         ("MÜNCHEN.test", ["xn--mnchen-3ya.test"]),
-        ("*", ["*"]),
+        ("*", ["a.example", "b.a.example", "xn--mnchen-3ya.test", "*", "bad\\032byte"]),
+        ("*ample", ["a.example", "b.a.example"]),
+        ("b.*.Example.", ["b.a.example"]),
+        ("*.MÜNCHEN.test", []),
+        ("?.exam*", []),
+        ("[ab].exam*", []),
+        ("bad\\*", ["bad\\032byte"]),
         ("bad\\032byte", ["bad\\032byte"]),
     ],
 )
-def test_names_exact_or_below_a_suffix(found, event, name, names):
+def test_names_exact_or_with_stars_for_any_characters(found, event, name, names):
     stored = ["a.example", "b.a.example", "xn--mnchen-3ya.test", "*", "bad\\032byte"]
     events = [event(at=n, name=each) for n, each in enumerate(stored)]
 
@@ -124,6 +130,9 @@ def test_what_is_asked_for_is_never_sql(found, event):
         ({"action": "deny"}, "write allow, block, monitor"),
         ({"plane": "quic"}, "write dns, tls"),
         ({"name": "mün chen"}, "correct the name"),
+        ({"name": ""}, "write a name, or"),
+        ({"client": ""}, "write an address"),
+        ({"action": ""}, "write allow, block, monitor"),
     ],
 )
 def test_a_filter_that_means_nothing_is_refused_at_once(path, wanted, remedy):

@@ -51,6 +51,14 @@ def test_folded_events_say_how_many(shown, event):
     assert "×" not in shown(event())  # noqa: RUF001 times
 
 
+def test_folded_events_have_the_time_that_they_are_ordered_by_and_the_first(shown, event):
+    text = shown(event(occurrences=12, last_time_s=event(at=60).time_s))
+
+    assert "12:01:00" in text
+    assert "×12 since 2026-11-24 12:00:00" in text  # noqa: RUF001 times
+    assert "since" not in shown(event(occurrences=12, last_time_s=event(at=0.9).time_s))
+
+
 def test_nothing_that_a_client_chose_reaches_the_terminal(shown, event):
     hostile = "\x1b[2J\u202e[red]x[/red]\n"
     text = shown(
