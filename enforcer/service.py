@@ -77,7 +77,14 @@ class Service:
         resolve = Resolver(self.policy, forwarder, clock).resolve
         self._dns = DnsServer(responder, forwarder, self.metrics, clock)
         addon = AddonServices(
-            self.policy, record, self.metrics, verifier, resolve, intercept=False, clock=clock
+            self.policy,
+            record,
+            self.metrics,
+            verifier,
+            resolve,
+            self.listening,
+            intercept=False,
+            clock=clock,
         )
         self._mitmproxy = EmbeddedProxy(PolicyAddon(addon))
         self._gate = Gate(
@@ -88,6 +95,7 @@ class Service:
                 verifier=verifier,
                 resolve=resolve,
                 hand_over=self._mitmproxy.hand_over,
+                listening=self.listening,
                 settings=settings.tls,
                 clock=clock,
             )
@@ -95,9 +103,9 @@ class Service:
         self._admin = AdminServer(build_app(self.metrics, self.readiness))
 
     def readiness(self) -> dict[str, bool]:
-        """What must be there before traffic is sent here."""
+        """What must be there before traffic is sent here. Without a policy there is no Service."""
         bound = {plane: plane in self.listening for plane in ("dns", "proxy", "tls", "admin")}
-        return {"policy": True, "running": not self._stop_asked.is_set(), **bound}
+        return {"running": not self._stop_asked.is_set(), **bound}
 
     async def start(self) -> None:
         """Bind every listener. Raises StartError, with nothing left open."""

@@ -6,6 +6,7 @@
 ``probe``       one handshake, to see which certificates an address presents
 ``look``        the same for every address of a host, for the command line
 ``verifier``    one probe of a Connect URL per target, its result kept
+``own_doors``   what would come back to the gateway itself
 ``dial``        a connection to a destination, or what to tell the client
 ``splice``      bytes between two transports
 ``flow``        one connection: peek, decide, then splice, refuse or hand over

@@ -22,6 +22,7 @@ from enforcer.policy.names import fold
 from enforcer.proxy import entrances
 from enforcer.proxy.entrances import Destination, ProxyError
 from enforcer.proxy.inquiry import Denied, Inquiry, Resolve, Verify
+from enforcer.proxy.own_doors import Listening, is_own_door
 from enforcer.tls.first_bytes import AlertDescription, NeedMore, build_alert, sniff
 
 
@@ -38,6 +39,7 @@ class AddonServices:
     metrics: Metrics
     verifier: Verify
     resolve: Resolve
+    listening: Listening
     intercept: bool
     clock: Callable[[], float]
 
@@ -113,7 +115,9 @@ class PolicyAddon:
         inquiry.judge(request)
         for address in await self._addresses(inquiry, request):
             addressed = request._replace(address=address)
-            if exposes_gateway(address, _client_address(flow.client_conn)):
+            if exposes_gateway(address, _client_address(flow.client_conn)) or is_own_door(
+                self._services.listening, address, dialled.port
+            ):
                 inquiry.protect_gateway(addressed)
             inquiry.judge(addressed)
             # An address in the Host field says no more than the one dialled.

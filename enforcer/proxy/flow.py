@@ -13,7 +13,6 @@ from typing import NamedTuple, NoReturn, TypeVar
 
 from enforcer.audit.event import Record
 from enforcer.metrics import Metrics
-from enforcer.policy.addresses import parse_address
 from enforcer.policy.gateway_address import exposes_gateway
 from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.model import Address, Plane, Request
@@ -23,6 +22,7 @@ from enforcer.proxy.collector import Collector
 from enforcer.proxy.dial import NoAnswer, dial
 from enforcer.proxy.entrances import ConnectHead, Destination, PlainHttp, ProxyError
 from enforcer.proxy.inquiry import Denied, Inquiry, Resolve, Verify
+from enforcer.proxy.own_doors import Listening, is_own_door
 from enforcer.proxy.splice import Passed, Splice
 from enforcer.settings import Endpoint, TlsSettings
 from enforcer.tls.clienthello import ClientHello, Malformed, parse_client_hello
@@ -53,6 +53,7 @@ class FlowServices:
     verifier: Verify
     resolve: Resolve
     hand_over: HandOver
+    listening: Listening
     settings: TlsSettings
     clock: Callable[[], float]
 
@@ -137,8 +138,10 @@ class Flow:
                 "this is the door for redirected connections",
                 AlertDescription.ACCESS_DENIED,
             )
-        await self._pass_words(destination, destination.address, words)
-        await self._connect(destination.address, destination.port)
+        address, port = destination.address, destination.port
+        self._keep_off_gateway(self._request("", address, port, words.protocol), address)
+        await self._pass_words(destination, address, words)
+        await self._connect(address, port)
         self._let_pass(self._splice())
 
     async def _explicit(self) -> None:
@@ -249,9 +252,8 @@ class Flow:
         )
 
     def _keep_off_gateway(self, request: Request, address: Address) -> None:
-        here = self._client.transport.get_extra_info("sockname")
-        if exposes_gateway(address, self._client_address) or (
-            here and (address, request.port) == (parse_address(here[0]), here[1])
+        if exposes_gateway(address, self._client_address) or is_own_door(
+            self._services.listening, address, request.port
         ):
             self._inquiry.protect_gateway(request)
 

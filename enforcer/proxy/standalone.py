@@ -79,6 +79,7 @@ class Enforcer:
             self._metrics,
             verifier,
             resolve_by_system,
+            listening={},  # mitmproxy's own; it keeps off them itself
             intercept=True,
             clock=time.time,
         )

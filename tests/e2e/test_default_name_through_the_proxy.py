@@ -5,7 +5,7 @@ about what is spoken through the tunnel.
 """
 
 import pytest
-from e2e.gateway import PROXY_PORT
+from e2e.gateway import PROXY_PORT, TLS_PORT
 from e2e.judges import UNRECOGNIZED_NAME, curl
 from e2e.topology import (
     CLIENT,
@@ -87,3 +87,16 @@ def test_plain_http_to_a_default_name_is_refused(lab, gateway):
     assert "< HTTP/1.1 403 Forbidden" in fetch.dialogue
     assert "blocked by rule ngrok-connect" in fetch.body
     gateway.audited("--name", DEFAULT_INGRESS, plane="http", action="block")
+
+
+@pytest.mark.parametrize("port", [PROXY_PORT, TLS_PORT])
+def test_proxy_does_not_proxy_to_itself(lab, gateway, port):
+    """It would go round for ever, and hide who asks."""
+    own = f"{GATEWAY.v4}:{port}"
+    plain = curl(lab.client, "--proxy", f"http://{PROXY}", f"http://{own}/")
+    tunnel = curl(lab.client, "--proxy", f"http://{PROXY}", "--proxytunnel", f"http://{own}/")
+    for fetch in (plain, tunnel):
+        assert "< HTTP/1.1 403 " in fetch.dialogue
+        assert "error=destination_ip_prohibited" in fetch.dialogue
+    for plane in ("http", "connect"):
+        gateway.audited(address=GATEWAY.v4, port=port, plane=plane, rule="gateway-address")

@@ -78,13 +78,23 @@ class Door:
 
 
 @contextlib.asynccontextmanager
-async def running_gate(policy, names=None, verifier=None, hand_over=None, resolve=None, **settings):
+async def running_gate(
+    policy,
+    names=None,
+    verifier=None,
+    hand_over=None,
+    resolve=None,
+    listening=None,
+    host="127.0.0.1",
+    **settings,
+):
     """Ends with a check that nothing is left over and nothing went wrong unseen."""
     loop = asyncio.get_running_loop()
     faults = []
     loop.set_exception_handler(lambda _, context: faults.append(context))
     metrics, holder, verifier = Metrics(), PolicyHolder(policy), verifier or StubVerifier()
     events, handed_over = [], []
+    listening = {} if listening is None else listening
 
     async def lookup(name, client):
         return Answer(tuple(map(parse_address, (names or {}).get(name, ()))))
@@ -100,12 +110,14 @@ async def running_gate(policy, names=None, verifier=None, hand_over=None, resolv
         verifier=verifier,
         resolve=resolve or lookup,
         hand_over=hand_over or keep,
+        listening=listening,
         settings=TlsSettings(**settings),
         clock=time.time,
     )
     gate = Gate(services)
-    explicit = await gate.listen_explicit(Endpoint("127.0.0.1", 0))
-    transparent = await gate.listen_transparent(Endpoint("127.0.0.1", 0))
+    explicit = await gate.listen_explicit(Endpoint(host, 0))
+    transparent = await gate.listen_transparent(Endpoint(host, 0))
+    listening.update(proxy=[explicit], tls=[transparent])
     door = Door(gate, explicit, transparent, metrics, holder, verifier, events, handed_over, faults)
     before = asyncio.all_tasks()
     try:

@@ -96,7 +96,7 @@ async def read_answer(reader):
 
 @contextlib.asynccontextmanager
 async def running_proxy(policy, names):
-    events, metrics, asked = [], Metrics(), []
+    events, metrics, asked, listening = [], Metrics(), [], {}
 
     async def resolve(name, client):
         asked.append(name)
@@ -108,13 +108,14 @@ async def running_proxy(policy, names):
         metrics,
         StubVerifier(),
         resolve,
+        listening,
         intercept=False,
         clock=time.time,
     )
     mitmproxy = EmbeddedProxy(PolicyAddon(services), stalled_after_s=0.3)
     await mitmproxy.start()
     try:
-        async with running_gate(policy, hand_over=mitmproxy.hand_over) as door:
+        async with running_gate(policy, hand_over=mitmproxy.hand_over, listening=listening) as door:
             yield Proxy(door, events, metrics)
     finally:
         await mitmproxy.stop()
@@ -168,6 +169,22 @@ def test_a_request_is_refused_for_its_reason(run, policy_from, request_bytes, st
             [(head, _)] = await proxy.ask(request_bytes)
             assert head.startswith(f"HTTP/1.1 {status} ")
             assert f"error={error}" in head
+
+    run(scenario())
+
+
+def test_a_request_to_the_gates_own_door_is_refused(run, policy_from):
+    async def scenario():
+        names = {"here.example.net": ["127.0.0.1"]}
+        async with running_proxy(policy_from(POLICY), names) as proxy:
+            for host in ("127.0.0.1", "here.example.net", "0.0.0.0"):
+                for door in (proxy.door.explicit, proxy.door.transparent):
+                    [(head, _)] = await proxy.ask(get(f"http://{host}:{door.port}/"))
+                    assert head.startswith("HTTP/1.1 403 ")
+                    assert "error=destination_ip_prohibited" in head
+            assert {(event.rule, event.action) for event in proxy.events} == {
+                ("gateway-address", "block")
+            }
 
     run(scenario())
 

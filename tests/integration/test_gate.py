@@ -388,6 +388,18 @@ def test_the_gate_does_not_dial_its_own_door(run, policy):
     run(scenario())
 
 
+@pytest.mark.parametrize("target", ["127.0.0.2", "127.0.0.1", "0.0.0.0", "[::ffff:127.0.0.3]"])
+def test_no_address_of_the_host_leads_to_a_door_of_a_wildcard(run, policy, target):
+    async def scenario():
+        async with running_gate(policy(), host="0.0.0.0") as door:
+            for own in (door.explicit, door.transparent):
+                head, _, _ = await door.connect(f"{target}:{own.port}")
+                assert "error=destination_ip_prohibited" in head
+                assert (door.events[-1].rule, door.events[-1].port) == ("gateway-address", own.port)
+
+    run(scenario())
+
+
 def test_garbage_is_answered_at_once(run, policy):
     async def scenario():
         async with running_gate(policy()) as door:
