@@ -19,7 +19,13 @@ class NeedMore(Enum):
 NEED_MORE: Final = NeedMore.NEED_MORE
 
 _PREFIXES: Final = {
-    b"\x16\x03": Protocol.TLS,  # RFC 8446 5.1: handshake record, any version since SSL 3
+    # RFC 8446 5.1, any version since SSL 3. A hello is a handshake record (22), but some
+    # servers, Go's among them, read past a warning (21) before it. Whatever the record,
+    # it is for the parser of the hello to refuse.
+    b"\x14\x03": Protocol.TLS,
+    b"\x15\x03": Protocol.TLS,
+    b"\x16\x03": Protocol.TLS,
+    b"\x17\x03": Protocol.TLS,
     b"SSH-": Protocol.SSH,  # RFC 4253 4.2
     b"GET ": Protocol.HTTP,  # RFC 9110 9.3; a method is case-sensitive
     b"HEAD ": Protocol.HTTP,
@@ -43,7 +49,27 @@ def sniff(data: bytes | bytearray) -> Protocol | NeedMore:
         if head.startswith(prefix):
             return protocol
         undecided = undecided or prefix.startswith(head)
-    return NEED_MORE if undecided else Protocol.UNKNOWN
+    return NEED_MORE if undecided else _sniff_odd_record(head)
+
+
+def _sniff_odd_record(head: bytes) -> Protocol | NeedMore:
+    """Whether this is a first record of a version that TLS never had.
+
+    Go's server reads one all the same, below version 16.0 (crypto/tls, readRecordOrCCS).
+    Two bytes do not tell, and other protocols begin with a length such as these; a
+    ClientHello does, or a warning (RFC 8446 4 and 6).
+    """
+    if head[1:2] >= b"\x10":
+        return Protocol.UNKNOWN
+    if head[0] == 0x16:  # noqa: PLR2004 a handshake record
+        begun, begins = head[5:], b"\x01"
+    elif head[0] == 0x15:  # noqa: PLR2004 an alert
+        begun, begins = head[3:], b"\x00\x02\x01"
+    else:
+        return Protocol.UNKNOWN
+    if begun.startswith(begins):
+        return Protocol.TLS
+    return NEED_MORE if begins.startswith(begun) else Protocol.UNKNOWN
 
 
 class AlertDescription(IntEnum):

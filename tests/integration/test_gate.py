@@ -413,10 +413,21 @@ def test_garbage_is_answered_at_once(run, policy):
     run(scenario())
 
 
-def test_a_hello_that_is_none_ends_the_tunnel_by_an_alert(run, policy):
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"\x16\x03\x01\0\0",
+        # Servers written in Go read past a warning, and take any version.
+        bytes.fromhex("15030100020164") + client_hello(BLOCKED),
+        bytes.fromhex("15000000020164") + client_hello(BLOCKED),
+        b"\x16\x02\x00" + client_hello(BLOCKED)[3:],
+    ],
+    ids=["empty", "warning", "odd warning", "odd version"],
+)
+def test_a_hello_that_is_none_ends_the_tunnel_by_an_alert(run, policy, words):
     async def scenario():
         async with Server() as server, running_gate(policy()) as door:
-            _, reader, _ = await door.connect(f"127.0.0.1:{server.port}", b"\x16\x03\x01\0\0")
+            _, reader, _ = await door.connect(f"127.0.0.1:{server.port}", words)
             assert await reader.read() == bytes.fromhex("15030300020232")
             await server.ended.wait()
             assert not server.received

@@ -25,8 +25,18 @@ from enforcer.tls.first_bytes import (
         (b"POST /x HTTP/1.1\r\n", Protocol.HTTP),
         (b"CONNECT a.example:443 HTTP/1.1\r\n", Protocol.HTTP),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Protocol.HTTP),
-        (b"\x16\x02\x00", Protocol.UNKNOWN),
-        (b"\x17\x03\x03", Protocol.UNKNOWN),
+        # Records that no handshake begins with are TLS all the same.
+        (b"\x15\x03\x01\x00\x02\x01\x64" + agent_hello(), Protocol.TLS),
+        (b"\x14\x03\x03\x00\x01\x01", Protocol.TLS),
+        (b"\x17\x03\x03", Protocol.TLS),
+        # So is what Go reads though TLS never had such a version.
+        (b"\x16\x02\x00" + agent_hello()[3:], Protocol.TLS),
+        (b"\x16\x0f\xff" + agent_hello()[3:], Protocol.TLS),
+        (b"\x15\x00\x00\x00\x02\x01\x64", Protocol.TLS),
+        # A length in little-endian, as MongoDB's, is no record.
+        (b"\x16\x01\x00\x00\x07\x00\x00\x00", Protocol.UNKNOWN),
+        (b"\x15\x01\x00\x00\x07\x00\x00\x00", Protocol.UNKNOWN),
+        (b"\x16\x10", Protocol.UNKNOWN),
         (b"get / HTTP/1.1", Protocol.UNKNOWN),
         (b"GETTING", Protocol.UNKNOWN),
         (b"\0\0\x04\x12", Protocol.UNKNOWN),
@@ -37,7 +47,20 @@ def test_protocol_of_the_first_bytes(sent, protocol):
     assert sniff(bytearray(sent)) is protocol
 
 
-@pytest.mark.parametrize("sent", [b"", b"\x16", b"S", b"SSH", b"P", b"PRI *", b"OPTIONS"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"\x16",
+        b"\x16\x02\x00\x01\x02",
+        b"\x15\x00\x00\x00\x02",
+        b"S",
+        b"SSH",
+        b"P",
+        b"PRI *",
+        b"OPTIONS",
+    ],
+)
 def test_bytes_that_can_become_a_protocol_need_more(sent):
     assert sniff(sent) is NEED_MORE
 
