@@ -31,7 +31,7 @@ def check_file(path: Path | None) -> Checked:
         return _check_policy(path)
     if keys & _PACK_KEYS:
         pack = compile_policy(load_pack(path)).policy
-        return Checked(f"{path}: a pack of {len(pack.rules)} rules", ())
+        return Checked(f"{path}: ok: a pack of {len(pack.rules)} rules", ())
     return _check_settings(path)
 
 
@@ -55,7 +55,7 @@ def _check_policy(path: Path | None) -> Checked:
     compiled = admit_policy(path)
     policy = compiled.policy
     summary = (
-        f"{policy.source.file}: {policy.mode.value} mode, {len(policy.rules)} rules, "
+        f"{policy.source.file}: ok: {policy.mode.value} mode, {len(policy.rules)} rules, "
         f"Connect URL {compiled.hint or 'none'}, digest {policy.digest}"
     )
     return Checked(summary, compiled.warnings)
@@ -66,7 +66,7 @@ def _check_settings(path: Path) -> Checked:
 
     settings = load_settings(path)
     policy = _check_policy(settings.policy)
-    return Checked(f"{path}: settings\n{policy.summary}", policy.warnings)
+    return Checked(f"{path}: ok: settings\n{policy.summary}", policy.warnings)
 
 
 def _top_level_keys(path: Path) -> set[str]:

@@ -159,6 +159,8 @@ def check(
     from enforcer.policy.source import PolicyError
 
     if schema is not None:
+        if files:
+            fail("--schema takes no file; leave out one of the two", USAGE)
         print_json(render_schema(schema))
         return
     problems = 0
@@ -350,11 +352,11 @@ def _config_path(config: Path | None) -> Path | None:
     return config or (SYSTEM_SETTINGS if SYSTEM_SETTINGS.is_file() else None)
 
 
-def _settings(config: Path | None) -> "Settings":
+def _settings(config: Path | None, *, needs_policy: bool = True) -> "Settings":
     from enforcer.settings import default_settings, load_settings
 
     path = _config_path(config)
-    return load_settings(path) if path else default_settings()
+    return load_settings(path, needs_policy=needs_policy) if path else default_settings()
 
 
 def _print_events(events: "Iterable[AuditEvent]", *, as_json: bool, as_table: bool) -> int:
@@ -385,4 +387,6 @@ def _policy_path(config: Path | None) -> Path | None:
 def _audit_path(config: Path | None) -> Path:
     from enforcer.state import default_audit_path
 
-    return _settings(config).audit.path if _config_path(config) else default_audit_path()
+    if not _config_path(config):
+        return default_audit_path()
+    return _settings(config, needs_policy=False).audit.path

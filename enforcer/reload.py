@@ -77,7 +77,7 @@ class PolicyReloader:
             seen = await asyncio.to_thread(_look, self._files())
             settled, last = seen == last, seen
             if asked or (settled and seen != self._loaded) or self._retry_is_due():
-                await self._reload()
+                await self._reload(asked=asked)
                 after = await asyncio.to_thread(_look, self._files())
                 # As seen before the load: what changed during it is loaded again.
                 self._loaded = last = {file: seen.get(file, after[file]) for file in after}
@@ -91,12 +91,13 @@ class PolicyReloader:
         self._asked.clear()
         return True
 
-    async def _reload(self) -> None:
+    async def _reload(self, *, asked: bool) -> None:
+        """Whoever asked is answered each time; a retry says only what is new."""
         try:
             policy = await asyncio.to_thread(admit_policy, self._path)
         except PolicyError as error:
             self._failed_at_s = asyncio.get_running_loop().time()
-            if self._error is None or self._error.problems != error.problems:
+            if asked or self._error is None or self._error.problems != error.problems:
                 self._metrics.policy_reloads.add("failed")
                 for problem in error.problems:
                     log.error("policy not reloaded, the old one stays: %s", problem)

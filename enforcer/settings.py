@@ -5,6 +5,7 @@ settings file. Raises PolicyError for a file that must not be used.
 """
 
 import re
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -13,7 +14,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from enforcer.policy.document import JSON_SCHEMA_DIALECT
 from enforcer.policy.load import read_document
+from enforcer.policy.source import Located, PolicyError, Problem, render_path
 from enforcer.state import default_audit_path
+
+Place = tuple[str | int, ...]
 
 DNS_PORT = 53
 MAX_PORT = 65535
@@ -135,9 +139,43 @@ class Settings(Section):
     """How long open connections may go on after SIGTERM."""
 
 
-def load_settings(path: Path) -> Settings:
-    """The settings file at ``path``."""
-    return _relative_to(read_document(path).validate(Settings), path.parent)
+def load_settings(path: Path, *, needs_policy: bool = True) -> Settings:
+    """The settings file at ``path``; the policy that it names must be there if it is needed."""
+    located = read_document(path)
+    settings = _relative_to(located.validate(Settings), path.parent)
+    problems = [*_doubles(located, settings.listen)]
+    if needs_policy and settings.policy:
+        problems += _unreadable(located, settings.policy)
+    if problems:
+        raise PolicyError(problems)
+    return settings
+
+
+def _doubles(located: Located, listen: ListenSettings) -> Iterator[Problem]:
+    listeners: list[tuple[Place, Endpoint]] = [
+        (("listen", plane, index), endpoint)
+        for plane in ("dns", "proxy", "tls")
+        for index, endpoint in enumerate(getattr(listen, plane))
+    ]
+    taken: dict[Endpoint, Place] = {}
+    for place, endpoint in (*listeners, (("listen", "admin"), listen.admin)):
+        # Port 0 is another one each time.
+        if endpoint.port and endpoint in taken:
+            problem = f"{endpoint} is taken already, by {render_path(taken[endpoint])}"
+            yield located.problem(place, problem, "give it another port or address")
+        taken[endpoint] = place
+
+
+def _unreadable(located: Located, policy: Path) -> Iterator[Problem]:
+    try:
+        policy.open("rb").close()
+    except OSError as error:
+        problem = f"{policy} cannot be read: {error.strerror}"
+        remedy = "correct the path, or the file's permissions"
+        yield located.problem(("policy",), problem, remedy)
+    except ValueError:
+        problem, remedy = f"{str(policy)!r} is not a path", "remove the character that no path has"
+        yield located.problem(("policy",), problem, remedy)
 
 
 def default_settings() -> Settings:

@@ -68,7 +68,7 @@ def load_pack(path: Path) -> Policy:
 
 def read_document(path: Path) -> Located:
     """The YAML at ``path``. Raises PolicyError when it cannot be read, or is not YAML."""
-    return _decode(path, _read(path, Source(str(path), 1)))
+    return _decode(path, _read(path, Source(str(path), 0)))
 
 
 class _Loader:
@@ -109,7 +109,7 @@ class _Loader:
         return content
 
     def _open(self, path: Path, source: Source | None = None, key: str = "") -> Located:
-        return _decode(path, self._read(path, source or Source(str(path), 1), key))
+        return _decode(path, self._read(path, source or Source(str(path), 0), key))
 
     def _packs(self, located: Located, include: tuple[str, ...], beside: Path) -> list[Rule]:
         rules: list[Rule] = []
@@ -178,7 +178,8 @@ def _read(path: Path, source: Source, key: str = "") -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        problem = f"{path} cannot be read: {error.strerror}"
+        named_elsewhere = f"{path} " if source.file != str(path) else ""
+        problem = f"{named_elsewhere}cannot be read: {error.strerror}"
         remedy = "correct the path, or the file's permissions"
     except ValueError:
         problem, remedy = f"{str(path)!r} is not a path", "remove the character that no path has"

@@ -203,7 +203,7 @@ def test_check_says_what_a_file_is(call, config):
     done = call("check", config)
 
     assert done.code == 0
-    assert f"{config}: settings" in done.out
+    assert f"{config}: ok: settings" in done.out
 
 
 def test_check_goes_on_to_the_next_file(call, config, tmp_path):
@@ -214,12 +214,30 @@ def test_check_goes_on_to_the_next_file(call, config, tmp_path):
 
     assert done.code == 2
     assert f"error: {bad}:2: mode: " in done.err
-    assert f"{config}: settings" in done.out
+    assert f"{config}: ok: settings" in done.out
 
 
 @pytest.mark.parametrize("kind", ["policy", "pack", "settings"])
 def test_check_prints_schemas_for_editors(call, kind):
     assert "properties" in json.loads(call("check", "--schema", kind).out)
+
+
+def test_check_prints_a_schema_or_checks_a_file(call, config):
+    done = call("check", config, "--schema", "settings")
+
+    assert (done.code, done.out) == (2, "")
+    assert "--schema takes no file" in done.err
+
+
+def test_audit_needs_no_policy(call, config, store):
+    config.write_text("audit: {path: audit.db}\npolicy: nope.yaml\n")
+    store.write([event()])
+
+    assert call("audit", "--config", config).out.count("\n") == 1
+    for command in (["run"], ["check"], ["explain", "a.example"]):
+        done = call(*command, "--config", config)
+        assert done.code == 2
+        assert f"error: {config}:2: policy: " in done.err
 
 
 def test_check_knows_no_other_schema(call):

@@ -102,6 +102,21 @@ async def test_a_broken_file_keeps_the_old_policy_and_says_where(reloading, writ
         assert not it.blocks()
 
 
+async def test_whoever_asks_is_told_each_time_that_it_is_still_broken(
+    reloading, write_policy, caplog
+):
+    path = write_policy(CLOSED)
+    async with reloading(path) as it:
+        path.write_text(BROKEN)
+        await it.until(lambda: it.reloads("failed") == 1)
+        with caplog.at_level(logging.ERROR):
+            caplog.clear()
+            it.reloader.ask()
+            await it.until(lambda: it.reloads("failed") == 2)
+        [record] = caplog.records
+        assert f"{path}:2: default:" in record.getMessage()
+
+
 async def test_a_file_replaced_by_renaming_is_loaded_each_time(reloading, write_policy):
     path = write_policy(OPEN)
     async with reloading(path) as it:

@@ -45,18 +45,52 @@ def test_an_empty_file_says_nothing_else_than_no_file(load):
 
 
 def test_paths_are_relative_to_the_file(load, tmp_path):
+    (tmp_path / "mine.yaml").touch()
     settings = load("policy: mine.yaml\naudit: {path: sub/audit.db}\n")
     assert settings.policy == tmp_path / "mine.yaml"
     assert settings.audit.path == tmp_path / "sub/audit.db"
     assert load("audit: {path: /var/lib/enforcer/audit.db}").audit.path == Path(
         "/var/lib/enforcer/audit.db"
     )
-    assert load("policy: ~/policy.yaml").policy == Path("/home/someone/policy.yaml")
+
+
+def test_a_home_is_written_as_a_shell_has_it(load, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "home.yaml").touch()
+    assert load("policy: ~/home.yaml").policy == tmp_path / "home.yaml"
+
+
+def test_a_policy_that_is_not_there_is_a_fault_of_the_line_that_names_it(load, tmp_path):
+    text = "drain_seconds: 1\npolicy: nope.yaml\n"
+    with pytest.raises(PolicyError) as caught:
+        load(text)
+    assert str(caught.value) == (
+        f"{tmp_path}/enforcer.yaml:2: policy: {tmp_path}/nope.yaml cannot be read: "
+        "No such file or directory; correct the path, or the file's permissions"
+    )
+    # Whoever only reads the record does not need it.
+    assert load_settings(tmp_path / "enforcer.yaml", needs_policy=False).policy
+
+
+def test_an_address_is_listened_on_once(load):
+    with pytest.raises(PolicyError) as caught:
+        load(
+            "listen:\n"
+            "  dns: ['127.0.0.1:53', '127.0.0.1:53']\n"
+            "  proxy: ['127.0.0.1:8443']\n"
+            "  admin: 127.0.0.1:0\n"
+        )
+    told = [(p.source.line, p.key, p.problem) for p in caught.value.problems]
+    assert told == [
+        (2, "listen.dns[1]", "127.0.0.1:53 is taken already, by listen.dns[0]"),
+        (1, "listen.tls[0]", "127.0.0.1:8443 is taken already, by listen.proxy[0]"),
+    ]
+    assert load("listen: {dns: ['127.0.0.1:0', '127.0.0.1:0'], proxy: ['[::1]:5053']}")
 
 
 def test_the_audit_trail_goes_where_this_user_may_write(monkeypatch, load):
     monkeypatch.setenv("STATE_DIRECTORY", "/state")
-    assert load("policy: p.yaml\n").audit.path == Path("/state/audit.db")
+    assert load("drain_seconds: 1\n").audit.path == Path("/state/audit.db")
     assert default_settings().audit.path == Path("/state/audit.db")
 
 

@@ -152,7 +152,8 @@ def test_a_connect_url_may_have_roots_of_its_own(write_policy):
 @pytest.mark.parametrize("name", ["nowhere.yaml", ".", "nul\0.yaml"])
 def test_a_file_that_cannot_be_read_is_a_policy_error(tmp_path, name):
     problem = problem_of(load_policy, tmp_path / name)
-    assert problem.source.line == 1
+    # It has no line to speak of.
+    assert str(problem.source) == str(tmp_path / name)
     assert problem.remedy
 
 
