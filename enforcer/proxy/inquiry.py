@@ -1,7 +1,8 @@
 """What one connection asks the policy, and what it was told.
 
-Every question and its last answer is kept by name, and put on record once at the end.
-Nothing here waits for the client.
+The last answer about a name is what holds, and is put on record once at the end. What an
+earlier one held against another address, or against what the name leads to, stays on
+record beside it. Nothing here waits for the client.
 """
 
 from collections.abc import Awaitable, Callable
@@ -78,11 +79,13 @@ class Inquiry:
         self._metrics = metrics
         self._verifier = verifier
         self._answers: dict[str, tuple[Request, Verdict]] = {}
+        # Bounded by the addresses that a flow tries.
+        self._set_aside: list[tuple[Request, Verdict]] = []
 
     def judge(self, request: Request) -> Verdict:
         """Ask. Raises Denied."""
         verdict = decide(self._policy, request)
-        self._answers[request.name] = (request, verdict)
+        self._keep(request, verdict)
         if verdict.blocks:
             self._deny(request, verdict)
         return verdict
@@ -100,7 +103,7 @@ class Inquiry:
     def protect_gateway(self, request: Request) -> NoReturn:
         """Refuse for the gateway's own sake, in monitor mode too. Raises Denied."""
         verdict = gateway_address.refuse_gateway_address(request, self._policy.policy.mode)
-        self._answers[request.name] = (request, verdict)
+        self._keep(request, verdict)
         raise Denied(request, verdict, hint="")
 
     async def look_up(self, resolve: Resolve, request: Request) -> tuple[Address, ...]:
@@ -108,12 +111,12 @@ class Inquiry:
         assert request.client is not None  # noqa: S101 every connection has one
         resolved = await resolve(request.name, request.client)
         if resolved.verdict is not None:
-            self._answers[request.name] = (request, resolved.verdict)
+            self._keep(request, resolved.verdict)
             self._deny(request, resolved.verdict)
         return resolved.addresses
 
     def conclude(self) -> None:
-        """Put on record what was decided, once per name; count the worst of it."""
+        """Put on record what was decided; count the connection as the worst of what holds."""
         if not self._answers:
             return
         digest = self._policy.policy.digest
@@ -121,10 +124,18 @@ class Inquiry:
         for request, verdict in self._answers.values():
             plane = request.plane.value
             worst = max(worst, verdict.action, key=_SEVERITY.__getitem__)
+        for request, verdict in (*self._set_aside, *self._answers.values()):
             if verdict.recorded:
                 self._record(audit_event(request, verdict, digest))
         self._answers.clear()
+        self._set_aside.clear()
         self._metrics.tls_connections.add(worst.value, plane)
+
+    def _keep(self, request: Request, verdict: Verdict) -> None:
+        before, said = self._answers.get(request.name, (request, verdict))
+        if said.action is not Action.ALLOW and before.address not in (None, request.address):
+            self._set_aside.append((before, said))
+        self._answers[request.name] = (request, verdict)
 
     def _deny(self, request: Request, verdict: Verdict) -> NoReturn:
         raise Denied(request, verdict, self._policy.hint)

@@ -158,6 +158,30 @@ def test_an_address_that_is_down_does_not_take_the_connect_url_with_it(run, poli
     run(scenario())
 
 
+def test_an_impostor_is_on_record_though_another_address_is_served(run, policy):
+    async def scenario():
+        async with (
+            Server(echo=True) as server,
+            running_gate(
+                policy(server.port),
+                {URL: ["127.0.0.9", "127.0.0.1"]},
+                StubVerifier({"127.0.0.9": REFUSED}),
+            ) as door,
+        ):
+            hello = client_hello(URL)
+            _, reader, writer = await door.connect(f"{URL}:{server.port}", hello)
+            assert await reader.readexactly(len(hello)) == hello
+            writer.close()
+            assert [(event.address, event.action) for event in door.events] == [
+                ("127.0.0.9", "block"),
+                ("127.0.0.1", "allow"),
+            ]
+            assert door.metrics.tls_connections.cell("allow", "connect").value == 1
+            assert door.metrics.tls_connections.cell("block", "connect").value == 0
+
+    run(scenario())
+
+
 def test_a_blocked_name_is_refused_before_anything_is_looked_up(run, policy):
     async def scenario():
         async with running_gate(policy(), {}) as door:

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 
 from enforcer.metrics import Metrics
@@ -19,13 +21,17 @@ CLIENT, ADDRESS = parse_address("10.0.0.7"), parse_address("203.0.113.9")
 
 
 class Verifier:
+    """Says the same of every address but those in ``at``."""
+
     def __init__(self, check):
-        self.fact = CertificateFact(check, f"it is {check}")
+        self.check = check
+        self.at = {}
         self.asked = []
 
     async def verify(self, url, address, port, host):
         self.asked.append((str(url), address, port, host))
-        return self.fact
+        check = self.at.get(address, self.check)
+        return CertificateFact(check, f"it is {check}")
 
 
 class Asked:
@@ -90,6 +96,29 @@ async def test_a_name_is_on_record_once_with_its_last_answer(asked):
     # One connection, counted as the worst of what was said of it.
     assert asked.counted("block") == 1
     assert asked.counted("allow") == 0
+
+
+@pytest.mark.parametrize(("mode", "recorded"), [("enforce", "block"), ("monitor", "monitor")])
+async def test_an_impostor_stays_on_record_when_another_address_is_accepted(
+    policy_from, mode, recorded
+):
+    asked = Asked(policy_from(f"mode: {mode}{POLICY}"))
+    impostors = [parse_address("203.0.113.66"), parse_address("203.0.113.67")]
+    asked.verifier.at = dict.fromkeys(impostors, CertificateCheck.REFUSED)
+    asked.inquiry.judge(request(URL, address=None, protocol=None))
+    for impostor in impostors:
+        with contextlib.nullcontext() if mode == "monitor" else pytest.raises(Denied):
+            await asked.inquiry.admit(request(URL, impostor, protocol=None))
+    await asked.inquiry.admit(request(URL, protocol=None))
+    await asked.inquiry.admit(request(URL))
+    asked.inquiry.conclude()
+    asked.inquiry.conclude()
+    assert [(event.address, event.action) for event in asked.events] == [
+        *((str(impostor), recorded) for impostor in impostors),
+        (str(ADDRESS), "allow"),
+    ]
+    # The connection was let through, once.
+    assert (asked.counted("allow"), asked.counted(recorded)) == (1, 0)
 
 
 async def test_a_lookup_that_is_blocked_is_denied_by_its_verdict(asked):
