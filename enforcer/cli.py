@@ -76,6 +76,24 @@ class Via(StrEnum):
     SSH = "ssh"
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001 typer's
+    if asked:
+        write_text(f"enforcer {enforcer.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
+
 def main() -> None:
     """Run the command line; files that must not be used end it with exit code 2."""
     # pydantic looks for plugins in every package that is installed, and none is ours.
@@ -96,10 +114,11 @@ def main() -> None:
 
 
 @app.command(
+    short_help="Start the gateway: DNS, proxy, TLS gate and admin listener.",
     epilog=_examples(
         "enforcer run",
         "enforcer run --config /etc/enforcer/enforcer.yaml",
-    )
+    ),
 )
 def run(config: ConfigOption = None) -> None:
     """Start the gateway: DNS responder, proxy, TLS gate and admin listener.
@@ -135,11 +154,12 @@ def run(config: ConfigOption = None) -> None:
 
 
 @app.command(
+    short_help="Check settings, policy and pack files.",
     epilog=_examples(
         "enforcer check",
         "enforcer check policies/*.yaml",
         "enforcer check --schema policy > policy.schema.json",
-    )
+    ),
 )
 def check(
     files: Annotated[
@@ -178,11 +198,12 @@ def check(
 
 
 @app.command(
+    short_help="Say what the policy does with a request, and which rule says so.",
     epilog=_examples(
         "enforcer explain connect.ngrok-agent.com",
         "enforcer explain crl.ngrok-agent.com --via http",
         "enforcer explain connect.example.com --port 443 --client 10.1.2.3 --json",
-    )
+    ),
 )
 def explain(
     name: Annotated[str, typer.Argument(help="A host name, or an address.")],
@@ -201,8 +222,8 @@ def explain(
 ) -> None:
     """Say what the policy does with a request, and which rule on which line says so.
 
-    Exit 0 whatever the verdict. The JSON has action, rule, reason, file and line, and for a
-    Connect URL in verify what must be verified before anything passes.
+    Exit 0 whatever the verdict. The JSON has action, rule, reason, file and line, what was
+    asked, and for a Connect URL in verify what must be verified before anything passes.
     """
     from enforcer.explain import explain as explain_request
     from enforcer.policy.admit import admit_policy
@@ -220,11 +241,12 @@ def explain(
 
 
 @app.command(
+    short_help="Verify who issued the certificate at a Connect URL.",
     epilog=_examples(
         "enforcer verify connect.example.com",
         "enforcer verify connect.example.com:443 --address 192.0.2.1 --json",
         "enforcer verify --chain presented.pem --host connect.example.com --roots ngrok",
-    )
+    ),
 )
 def verify(
     target: Annotated[
@@ -251,7 +273,9 @@ def verify(
     """Verify who issued the certificate at a Connect URL. Exit 0 accepted, 1 refused.
 
     On line, HOST[:PORT] is connected to from here; with --chain and --host it is off line.
-    The JSON has verdict, issuer, path and reason.
+    Exit 1 also when it could not be looked at: the text begins with "unavailable", the JSON
+    has the verdict "refused" with the code "unavailable". The JSON has verdict, code, issuer,
+    path and reason.
     """
     from enforcer.verify import VerifyError, verify_offline, verify_online
 
@@ -275,11 +299,12 @@ def verify(
 
 
 @app.command(
+    short_help="List what was blocked, monitored, or touched a Connect URL.",
     epilog=_examples(
         "enforcer audit --since 1h --action block",
         'enforcer audit --client 10.1.0.0/16 --name "*.ngrok-agent.com"',
         "enforcer audit --json | jq .name",
-    )
+    ),
 )
 def audit(
     since: Annotated[
@@ -345,7 +370,7 @@ def version(as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"version": enforcer.__version__})
     else:
-        typer.echo(f"enforcer {enforcer.__version__}")
+        _print_version(asked=True)
 
 
 def _config_path(config: Path | None) -> Path | None:

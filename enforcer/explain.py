@@ -7,12 +7,12 @@ DNS and CONNECT not yet what will be spoken.
 from typing import Any, NamedTuple
 
 from enforcer.audit.text import printable
-from enforcer.policy.addresses import parse_address
+from enforcer.policy.addresses import parse_written_address
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
 from enforcer.policy.gateway_address import exposes_gateway, refuse_gateway_address
 from enforcer.policy.model import Address, Plane, Protocol, Request, Verdict
-from enforcer.policy.names import parse_host
+from enforcer.policy.names import MAX_WIRE_BYTES, parse_host
 
 
 class _Road(NamedTuple):
@@ -54,6 +54,9 @@ class Explanation(NamedTuple):
             "line": self.verdict.source.line,
             "mode": self.verdict.mode.value,
             "via": self.via,
+            "name": self.request.name,
+            "address": str(self.request.address) if self.request.address else None,
+            "client": str(self.request.client) if self.request.client else None,
             "port": self.request.port,
             "answer": self.answer,
             "verify": str(self.verdict.verify) if self.verdict.verify else None,
@@ -68,6 +71,9 @@ class Explanation(NamedTuple):
             ("reason", self.verdict.reason),
             ("from", str(self.verdict.source)),
         ]
+        if self.verdict.reason == f"rule {self.verdict.rule}":
+            # It has none, and its name is said already.
+            del lines[2]
         if self.answer:
             lines.append(("answer", self.answer.upper()))
         if url := self.verdict.verify:
@@ -129,17 +135,22 @@ def _judge(policy: CompiledPolicy, request: Request) -> Verdict:
 
 def _host_or_address(asked: str) -> tuple[str, Address | None]:
     try:
-        return "", parse_address(asked)
+        return "", parse_written_address(asked)
     except ValueError:
         pass
-    if "://" in asked or asked.count(":") == 1:
+    if len(asked) > MAX_WIRE_BYTES:
+        raise ValueError(
+            f"a name of {len(asked)} characters is too long; "
+            f"a name has at most {MAX_WIRE_BYTES - 2} bytes"
+        )
+    if "://" in asked or asked.count(":") == 1 or asked.startswith("["):
         raise ValueError(f"{asked!r} is not a name alone; write the host, and its port as --port N")
     return parse_host(asked), None
 
 
 def _address(option: str, text: str) -> Address:
     try:
-        return parse_address(text)
+        return parse_written_address(text)
     except ValueError:
         raise ValueError(
             f"{option} {text!r} is not an address; write one such as 192.0.2.1"

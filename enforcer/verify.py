@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from enforcer.policy.addresses import parse_address
+from enforcer.policy.addresses import parse_address, parse_written_address
 from enforcer.policy.model import Issuer
 from enforcer.policy.names import parse_host
 from enforcer.tls.anchors import BUILTIN, TrustAnchors, builtin_anchors, load_anchors
@@ -17,6 +17,8 @@ from enforcer.tls.chain import verify_chain
 if TYPE_CHECKING:
     from enforcer.policy.compile import CompiledPolicy
 
+# The code of what could not be looked at: neither good nor bad, and so not accepted.
+UNAVAILABLE = "unavailable"
 DEFAULT_PORT = 443
 MAX_PORT = 65535
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -47,7 +49,7 @@ class Verification(NamedTuple):
 
     def as_text(self) -> str:
         lines = [
-            f"{self.verdict}: {self.target}",
+            f"{UNAVAILABLE if self.code == UNAVAILABLE else self.verdict}: {self.target}",
             f"reason    {self.reason}",
             f"expected  {self.expected}",
             f"issuer    {self.issuer}",
@@ -108,7 +110,7 @@ def verify_online(
     expected = expected or _either()
     moment = _moment(at)
     try:
-        where = parse_address(address) if address else None
+        where = parse_written_address(address) if address else None
     except ValueError as error:
         raise VerifyError(f"--address: {error}") from None
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -119,7 +121,7 @@ def verify_online(
             target=shown if where is None else f"{shown} at {where}",
             expected=expected.name,
             accepted=False,
-            code="unavailable",
+            code=UNAVAILABLE,
             issuer="unknown",
             reason=f"its certificate could not be seen: {error}",
         )

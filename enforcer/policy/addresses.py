@@ -20,6 +20,12 @@ def parse_address(text: str) -> Address:
     return address
 
 
+def parse_written_address(text: str) -> Address:
+    """The same of what a person wrote, who may put brackets round v6 (RFC 3986 3.2.2)."""
+    bracketed = text.startswith("[") and text.endswith("]")
+    return parse_address(text[1:-1] if bracketed and ":" in text else text)
+
+
 def parse_network(text: str) -> Network:
     """An address or a range without host bits; a v4-mapped v6 range is the v4 range.
 

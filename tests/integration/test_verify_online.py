@@ -89,7 +89,13 @@ def test_server_that_is_not_there_is_unavailable():
     assert (told.verdict, told.code) == ("refused", "unavailable")
     assert told.reason.endswith("could not be seen: it cannot be reached: Connection refused")
     assert told.target == "connect.example.com:1 at 127.0.0.1"
+    assert told.as_text().startswith("unavailable: connect.example.com:1 at 127.0.0.1\n")
     assert told.as_dict()["path"] == []
+
+
+def test_address_to_connect_to_may_stand_in_brackets():
+    told = verify_online("connect.example.com:1", "[::1]", "ngrok", None, None, 5.0)
+    assert told.target == "connect.example.com:1 at ::1"
 
 
 def test_name_without_an_address_is_unavailable(monkeypatch):

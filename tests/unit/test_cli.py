@@ -80,6 +80,7 @@ def test_help_lists_the_commands_and_where_to_start(call):
     assert done.code == 0
     for command in COMMANDS:
         assert f"\n  {command} " in done.out
+    assert "..." not in done.out.replace("[ARGS]...", "")
     assert "Exit codes: 0 done or accepted" in done.out
     assert "enforcer explain connect.ngrok-agent.com" in done.out
 
@@ -116,7 +117,8 @@ def test_wrong_usage_is_exit_code_2_and_says_where_help_is(call, arguments):
 
 
 def test_version(call):
-    assert call("version").out == f"enforcer {enforcer.__version__}\n"
+    for words in ("version", "--version"):
+        assert call(words) == (0, f"enforcer {enforcer.__version__}\n", "")
     assert json.loads(call("version", "--json").out) == {"version": enforcer.__version__}
 
 

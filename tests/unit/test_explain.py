@@ -73,7 +73,10 @@ def test_an_address_takes_the_place_of_a_name(policy):
 
     assert explanation.via == "connect"
     assert (explanation.request.name, str(explanation.request.address)) == ("", "192.0.2.1")
-    assert str(explain(policy, "2001:db8::1").request.address) == "2001:db8::1"
+    for written in ("2001:db8::1", "[2001:db8::1]"):
+        assert str(explain(policy, written).request.address) == "2001:db8::1"
+    request = explain(policy, "a.example", address="[::1]", client="[::2]", via="tls").request
+    assert (str(request.address), str(request.client)) == ("::1", "::2")
 
 
 @pytest.mark.parametrize("via", ["connect", "http"])
@@ -115,12 +118,34 @@ def test_all_words_become_facts(policy):
         ("https://a.example", {}, "write the host"),
         ("a..example", {}, "one dot between labels"),
         ("", {}, "write a host name"),
+        ("[::1]:443", {}, "--port N"),
+        ("a" * 100_000, {}, "^a name of 100000 characters is too long; a name has at most 253"),
         ("a b", {}, "use letters"),
     ],
 )
 def test_words_that_mean_nothing_are_refused_with_a_remedy(policy, name, words, remedy):
     with pytest.raises(ValueError, match=remedy):
         explain(policy, name, **words)
+
+
+def test_a_program_is_told_what_was_asked(policy):
+    answer = explain(policy, "A.Example.", client="10.0.0.1").as_dict()
+
+    assert (answer["name"], answer["address"], answer["client"]) == ("a.example", None, "10.0.0.1")
+
+
+def test_a_rule_without_a_reason_is_named_once(policy_from):
+    policy = policy_from(
+        """
+        version: 1
+        default: allow
+        rules:
+          - {id: mine, action: block, match: {names: [a.example]}}
+        """
+    )
+
+    words = [word for word, _ in explain(policy, "a.example").as_lines()]
+    assert words == ["block", "rule", "from", "answer"]
 
 
 def test_what_is_shown_is_escaped(policy):

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enforcer.policy.addresses import longest_prefix, parse_address, parse_network, prefix_bits
+from enforcer.policy.addresses import (
+    longest_prefix,
+    parse_address,
+    parse_network,
+    parse_written_address,
+    prefix_bits,
+)
 
 addresses = st.ip_addresses()
 networks = st.builds(
@@ -27,6 +33,14 @@ networks = st.builds(
 )
 def test_an_address_has_one_form(text, address):
     assert parse_address(text) == address
+
+
+def test_a_person_may_write_brackets_round_v6():
+    assert parse_written_address("[2001:db8::1]") == IPv6Address("2001:db8::1")
+    assert parse_written_address("192.0.2.1") == IPv4Address("192.0.2.1")
+    for text in ("[192.0.2.1]", "[2001:db8::1", "[]", "2001:db8::1]", "[[::1]]"):
+        with pytest.raises(ValueError, match="does not appear to be"):
+            parse_written_address(text)
 
 
 @pytest.mark.parametrize("text", ["", "192.0.2.1:53", "192.0.2.01", "example.com", "1", "127.1"])
