@@ -130,7 +130,7 @@ class Settings(Section):
     """One gateway."""
 
     policy: FilePath | None = None
-    """The policy file; when left out, the embedded default."""
+    """The policy file; when left out, the policy that ships."""
     listen: ListenSettings = ListenSettings()
     dns: DnsSettings = DnsSettings()
     tls: TlsSettings = TlsSettings()
