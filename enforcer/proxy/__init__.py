@@ -10,6 +10,7 @@
 ``dial``        a connection to a destination, or what to tell the client
 ``splice``      bytes between two transports
 ``flow``        one connection: peek, decide, then splice, refuse or hand over
+``refuse``      how a flow ends that comes to nothing
 ``gate``        the listeners, and the flows and splices of their connections
 ``addon``       mitmproxy's hooks to decide()
 ``embedded``    mitmproxy in this process, for what the gate hands over

@@ -31,6 +31,7 @@ class Collector(asyncio.Protocol):
         self._limit_bytes = limit_bytes
         self._on_connection = on_connection
         self._more: asyncio.Future[None] | None = None
+        self._gone: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # TCP has no other kind; uvloop's does not inherit from it, so this cannot be asked.
@@ -54,6 +55,8 @@ class Collector(asyncio.Protocol):
         if self.writer:
             self.writer.connection_lost(exc)
         self._wake()
+        if self._gone and not self._gone.done():
+            self._gone.set_result(None)
 
     def pause_writing(self) -> None:
         if self.writer:
@@ -75,6 +78,12 @@ class Collector(asyncio.Protocol):
         self._more = asyncio.get_running_loop().create_future()
         await self._more
         return len(self.buffer) > size
+
+    async def gone(self) -> None:
+        """Wait until the connection is no more."""
+        if not self.lost:
+            self._gone = asyncio.get_running_loop().create_future()
+            await self._gone
 
     def take(self, length: int) -> None:
         """Drop the first ``length`` bytes: they are understood."""

@@ -6,6 +6,7 @@ Imported only where a gateway runs: mitmproxy takes most of a second to load.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 from typing import Any
@@ -14,6 +15,7 @@ from mitmproxy import connection, http, master, options
 from mitmproxy.addons import next_layer, proxyserver
 from mitmproxy.proxy.mode_servers import ServerInstance
 
+from enforcer.proxy import refuse
 from enforcer.proxy.addon import PolicyAddon
 from enforcer.proxy.collector import Collector
 from enforcer.proxy.entrances import MAX_HEAD_BYTES
@@ -75,6 +77,12 @@ class EmbeddedProxy:
             client.transport.abort()
             await asyncio.wait([serving])
             raise
+
+        async def gone() -> None:
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+        await refuse.close(client.transport, gone, self._stalled_after_s)
 
     async def stop(self) -> None:
         await self._master.done()

@@ -17,7 +17,7 @@ from enforcer.policy.gateway_address import exposes_gateway
 from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.model import Address, Plane, Request
 from enforcer.policy.model import Protocol as Spoken
-from enforcer.proxy import entrances
+from enforcer.proxy import entrances, refuse
 from enforcer.proxy.collector import Collector
 from enforcer.proxy.dial import NoAnswer, dial
 from enforcer.proxy.entrances import ConnectHead, Destination, PlainHttp, ProxyError
@@ -26,15 +26,12 @@ from enforcer.proxy.own_doors import Listening, is_own_door
 from enforcer.proxy.splice import Passed, Splice
 from enforcer.settings import Endpoint, TlsSettings
 from enforcer.tls.clienthello import ClientHello, Malformed, parse_client_hello
-from enforcer.tls.first_bytes import NEED_MORE, AlertDescription, NeedMore, build_alert, sniff
+from enforcer.tls.first_bytes import NEED_MORE, AlertDescription, NeedMore, sniff
 
 # What a client that dialled the transparent door itself is taken to want.
 TLS_PORT = 443
 # A name may have any number of addresses; the client waits while each is dialled.
 MAX_DIALLED = 8
-# Closing while bytes are still coming in would make the kernel send RST, and a client
-# that gets RST may never read why it was refused.
-LINGER_S = 1.0
 
 Parsed = TypeVar("Parsed")
 
@@ -118,12 +115,16 @@ class Flow:
             await self._refuse(refusal)
         except Discard as discard:
             self._services.metrics.tls_discarded.add(str(discard))
+        except asyncio.CancelledError:
+            self._client.transport.abort()
+            raise
         finally:
             self._inquiry.conclude()
             if not self._let_go:
-                self._client.transport.close()
                 if self._upstream:
                     self._upstream.transport.abort()
+                stalled_after_s = self._services.settings.peek_timeout_ms / 1000
+                await refuse.close(self._client.transport, self._client.gone, stalled_after_s)
 
     async def _transparent(self) -> None:
         connection = self._client.transport.get_extra_info("socket")
@@ -312,27 +313,10 @@ class Flow:
     async def _refuse(self, refusal: Refusal) -> None:
         # On record at once: the client may take its time to listen.
         self._inquiry.conclude()
-        if not self._said_yes:
-            if self._plane is Plane.SOCKS5:
-                answer = entrances.build_socks_reply(refusal.error.socks)
-            else:
-                answer = entrances.build_http_refusal(refusal.error, refusal.details)
-        elif sniff(self._client.buffer) is Spoken.TLS:
-            answer = build_alert(refusal.alert)
-        else:
-            return  # noise to any other protocol; the close has to do
-        transport = self._client.transport
-        if self._client.lost or transport.is_closing():
-            return
-        transport.write(answer)
-        transport.write_eof()
-        try:
-            async with asyncio.timeout(LINGER_S):
-                self._client.take(len(self._client.buffer))
-                while await self._client.more():
-                    self._client.take(len(self._client.buffer))
-        except TimeoutError:
-            pass
+        answer = refuse.build_answer(
+            refusal, self._plane, said_yes=self._said_yes, words=self._client.buffer
+        )
+        await refuse.answer_and_wait(self._client, answer)
 
 
 def parse_first_words(data: bytearray) -> FirstWords | NeedMore | Malformed:

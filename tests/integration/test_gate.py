@@ -4,7 +4,10 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import os
 import random
+import socket
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -307,6 +310,73 @@ def test_an_end_that_came_with_the_request_is_passed_on(run, policy):
             writer.write_eof()
             assert (await reader.read()).endswith(b"\r\n\r\nbye")
             assert server.received == b"\0done"
+
+    run(scenario())
+
+
+class Flood:
+    """A server that sends without end, to a client that may not read."""
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+
+    async def _serve(self, reader, writer):
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(bytes(1 << 20))
+                await writer.drain()
+        writer.close()
+
+
+def sockets_to(port):
+    """How many sockets of this process have ``port`` as their own."""
+    count = 0
+    for name in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(name.name))) as held:
+            count += held.getsockname()[1:2] == (port,)
+    return count
+
+
+@pytest.mark.parametrize("words", [b"", b"\x16\x03\x01\0\0"], ids=["half-closed", "refused"])
+def test_a_client_that_never_reads_keeps_no_socket(run, policy, words):
+    async def scenario():
+        async with Flood() as server, running_gate(policy(), peek_timeout_ms=300) as door:
+            with socket.socket() as client:
+                client.setblocking(False)
+                loop = asyncio.get_running_loop()
+                await loop.sock_connect(client, tuple(door.explicit))
+                connect = b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n\r\n" % server.port
+                await loop.sock_sendall(client, connect)
+                passed = door.metrics.spliced_bytes.cell("to_client")
+                await until(lambda: passed.value > 1 << 18)
+                await loop.sock_sendall(client, words)
+                client.shutdown(socket.SHUT_WR)
+                await until(lambda: door.gate.open_connections == 0)
+                await until(lambda: sockets_to(door.explicit.port) == 1, 1)  # it listens
+
+    run(scenario())
+
+
+def test_a_slow_client_gets_what_was_written_before_the_end(run, policy):
+    async def scenario():
+        async with (
+            Server(banner=bytes(3_000_000)) as server,
+            running_gate(policy(), peek_timeout_ms=300) as door,
+        ):
+            _, reader, writer = await door.connect(f"127.0.0.1:{server.port}")
+            passed = door.metrics.spliced_bytes.cell("to_client")
+            await until(lambda: passed.value > 1 << 18)
+            writer.write_eof()
+            received = 0
+            while data := await reader.read(1 << 17):
+                received += len(data)
+                await asyncio.sleep(0.02)
+            assert received == passed.value
 
     run(scenario())
 
