@@ -18,7 +18,10 @@ from enforcer.policy.names import to_wire
 
 
 class Resolved(NamedTuple):
-    """Addresses, IPv4 first; or the verdict that blocks what the name leads to."""
+    """Addresses, IPv4 first, and what the policy holds against what the name leads to.
+
+    A verdict that blocks comes without addresses.
+    """
 
     addresses: tuple[Address, ...] = ()
     verdict: Verdict | None = None
@@ -39,12 +42,14 @@ class Resolver:
         answers = await asyncio.gather(*(self._ask(name, qtype) for qtype in (A, AAAA)))
         request = Request(Plane.DNS, name, client=client, time_s=self._clock())
         addresses: list[Address] = []
+        monitored = None
         for answer in answers:
             verdict = judge_answer(self._policy.current, request, answer)
             if verdict is not None and verdict.blocks:
                 return Resolved(verdict=verdict)
+            monitored = monitored or verdict
             addresses += answer.addresses
-        return Resolved(tuple(addresses))
+        return Resolved(tuple(addresses), monitored)
 
     async def _ask(self, name: str, qtype: int) -> Answer:
         wire = to_wire(name)

@@ -27,7 +27,7 @@ from enforcer.tls.first_bytes import AlertDescription
 
 
 class Resolved(Protocol):
-    """What a lookup gave: addresses, or the verdict that blocked it."""
+    """What a lookup gave: addresses, and a verdict when it leads to what a rule is against."""
 
     @property
     def addresses(self) -> tuple[Address, ...]: ...
@@ -79,6 +79,7 @@ class Inquiry:
         self._metrics = metrics
         self._verifier = verifier
         self._answers: dict[str, tuple[Request, Verdict]] = {}
+        self._leads_to: list[tuple[Request, Verdict]] = []
         # Bounded by the addresses that a flow tries.
         self._set_aside: list[tuple[Request, Verdict]] = []
 
@@ -110,9 +111,11 @@ class Inquiry:
         """The addresses of the request's name; none when it has none. Raises Denied."""
         assert request.client is not None  # noqa: S101 every connection has one
         resolved = await resolve(request.name, request.client)
-        if resolved.verdict is not None:
+        if resolved.verdict is not None and resolved.verdict.blocks:
             self._keep(request, resolved.verdict)
             self._deny(request, resolved.verdict)
+        if resolved.verdict is not None:
+            self._leads_to.append((request, resolved.verdict))
         return resolved.addresses
 
     def conclude(self) -> None:
@@ -121,14 +124,22 @@ class Inquiry:
             return
         digest = self._policy.policy.digest
         worst, plane = Action.ALLOW, ""
-        for request, verdict in self._answers.values():
+        answers = [*self._answers.values()]
+        # Of an address that the lookup found, the connection to it may say the same again.
+        said = {(request.name, verdict.rule) for request, verdict in answers if verdict.recorded}
+        answers += [
+            (request, verdict)
+            for request, verdict in self._leads_to
+            if (request.name, verdict.rule) not in said
+        ]
+        for request, verdict in answers:
             plane = request.plane.value
             worst = max(worst, verdict.action, key=_SEVERITY.__getitem__)
-        for request, verdict in (*self._set_aside, *self._answers.values()):
+        for request, verdict in (*self._set_aside, *answers):
             if verdict.recorded:
                 self._record(audit_event(request, verdict, digest))
-        self._answers.clear()
-        self._set_aside.clear()
+        for kept in (self._answers, self._leads_to, self._set_aside):
+            kept.clear()
         self._metrics.tls_connections.add(worst.value, plane)
 
     def _keep(self, request: Request, verdict: Verdict) -> None:

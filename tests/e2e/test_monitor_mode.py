@@ -88,6 +88,13 @@ def test_cloak_passes(lab, gateway):
     assert DEFAULT_INGRESS in would_have_blocked(gateway, CLOAK, "dns")["reason"]
 
 
+@pytest.mark.parametrize("hop", ["connect", "socks5"])
+def test_cloak_through_the_proxy_passes(lab, gateway, edge, authority, hop):
+    lab.agent(f"{CLOAK}:443", authority.root_pem, via=hop)
+    assert edge.hellos(CLOAK) > 0
+    assert DEFAULT_INGRESS in would_have_blocked(gateway, CLOAK, hop)["reason"]
+
+
 @pytest.mark.parametrize("case", IMPOSTORS)
 def test_impostor_of_the_connect_url_passes(lab, gateway, impostor, case):
     """Judged by openssl, which trusts anything when told to; an agent would not."""

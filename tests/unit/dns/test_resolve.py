@@ -14,11 +14,17 @@ version: 1
 default: allow
 rules:
   - {id: closed, action: block, match: {names: [closed.test], clients: [10.8.0.0/16]}}
+  - {id: watched, action: monitor, match: {names: [watched.test]}}
 """
 ZONE = {
     ("www.test.", "A"): ["www.test. 60 IN A 192.0.2.1"],
     ("www.test.", "AAAA"): ["www.test. 60 IN AAAA 2001:db8::1"],
     ("alias.test.", "AAAA"): ["alias.test. 60 IN CNAME closed.test."],
+    ("seen.test.", "A"): [
+        "seen.test. 60 IN CNAME watched.test.",
+        "watched.test. 60 IN A 192.0.2.2",
+    ],
+    ("seen.test.", "AAAA"): ["seen.test. 60 IN CNAME watched.test."],
 }
 
 
@@ -58,3 +64,9 @@ async def test_alias_of_a_blocked_name_gives_the_verdict(resolve):
     assert resolved.addresses == ()
     assert resolved.verdict.rule == "closed"
     assert await resolve("alias.test", ip_address("10.9.0.2")) == Resolved()
+
+
+async def test_alias_of_a_watched_name_gives_the_verdict_and_the_addresses(resolve):
+    resolved = await resolve("seen.test", CLIENT)
+    assert resolved.addresses == (ip_address("192.0.2.2"),)
+    assert (resolved.verdict.rule, resolved.verdict.action) == ("watched", "monitor")

@@ -4,6 +4,7 @@ import pytest
 
 from enforcer.metrics import Metrics
 from enforcer.policy.addresses import parse_address
+from enforcer.policy.decide import decide
 from enforcer.policy.model import CertificateCheck, CertificateFact, Plane, Protocol, Request
 from enforcer.proxy import entrances
 from enforcer.proxy.inquiry import Denied, Inquiry
@@ -36,6 +37,7 @@ class Verifier:
 
 class Asked:
     def __init__(self, policy, check=CertificateCheck.ACCEPTED):
+        self.policy = policy
         self.events, self.metrics, self.verifier = [], Metrics(), Verifier(check)
         self.inquiry = Inquiry(policy, self.events.append, self.metrics, self.verifier)
 
@@ -136,6 +138,44 @@ async def test_a_lookup_that_is_blocked_is_denied_by_its_verdict(asked):
     with pytest.raises(Denied) as denied:
         await asked.inquiry.look_up(resolve, request("alias.example.net"))
     assert denied.value.verdict.rule == "ngrok-connect"
+
+
+async def test_a_lookup_that_is_watched_is_on_record_and_passes(policy_from):
+    asked = Asked(policy_from(f"mode: monitor{POLICY}"))
+    cloaked = "alias.example.net"
+
+    class Answer:
+        addresses = (ADDRESS,)
+        verdict = decide(asked.policy, request(BLOCKED))
+
+    async def resolve(name, client):
+        return Answer
+
+    asked.inquiry.judge(request(cloaked, address=None))
+    assert await asked.inquiry.look_up(resolve, request(cloaked, address=None)) == (ADDRESS,)
+    await asked.inquiry.admit(request(cloaked))
+    asked.inquiry.conclude()
+    assert [(event.name, event.rule, event.action) for event in asked.events] == [
+        (cloaked, "ngrok-connect", "monitor")
+    ]
+    assert (asked.counted("monitor"), asked.counted("allow")) == (1, 0)
+
+
+async def test_what_the_connection_says_again_of_a_lookup_is_on_record_once(policy_from):
+    rule = f"rules: [{{id: net, action: monitor, match: {{addresses: [{ADDRESS}/32]}}}}]"
+    asked = Asked(policy_from(f"{POLICY}{rule}"))
+
+    class Answer:
+        addresses = (ADDRESS,)
+        verdict = decide(asked.policy, request("www.example.net"))
+
+    async def resolve(name, client):
+        return Answer
+
+    await asked.inquiry.look_up(resolve, request("www.example.net", address=None))
+    await asked.inquiry.admit(request("www.example.net"))
+    asked.inquiry.conclude()
+    assert [(event.address, event.rule) for event in asked.events] == [(str(ADDRESS), "net")]
 
 
 async def test_what_is_for_the_gateway_itself_is_refused_and_on_record_by_a_rule(asked):
