@@ -58,12 +58,14 @@ class PolicyAddon:
     def __init__(self, services: AddonServices) -> None:
         self._services = services
         # By mitmproxy's id: clients in a CONNECT tunnel, those whose first words in it
-        # were judged, and those that were refused.
+        # were judged, and those that were refused; and first words that do not tell yet.
         self._tunnels: set[str] = set()
         self._heard: set[str] = set()
         self._refused: set[str] = set()
+        self._held: dict[str, bytes] = {}
 
     def client_disconnected(self, client: connection.Client) -> None:
+        self._held.pop(client.id, None)
         for clients in (self._tunnels, self._heard, self._refused):
             clients.discard(client.id)
 
@@ -157,25 +159,37 @@ class PolicyAddon:
         client, message = flow.client_conn, flow.messages[-1]
         if not message.from_client or client.id in self._heard:
             return
-        self._heard.add(client.id)
-        if flow.server_conn.address is None:
+        # Held back for as long as it can become anything: no more than sniff looks at.
+        words = self._held.pop(client.id, b"") + message.content
+        protocol = sniff(words)
+        if isinstance(protocol, NeedMore):
+            self._held[client.id] = words
+            message.content = b""
             return
-        destination = entrances.destination(*flow.server_conn.address[:2])
-        protocol = sniff(message.content)
-        spoken = Spoken.UNKNOWN if isinstance(protocol, NeedMore) else protocol
+        self._heard.add(client.id)
+        message.content = words if await self._admit_words(flow, protocol) else b""
+
+    async def _admit_words(self, flow: tcp.TCPFlow, protocol: Spoken) -> bool:
+        client, server = flow.client_conn, flow.server_conn
+        if protocol is Spoken.TLS:
+            # mitmproxy did not take it for a hello, so nobody has read one.
+            self._last_words(client, build_alert(AlertDescription.DECODE_ERROR))
+            return False
+        destination = entrances.destination(*server.address[:2]) if server.address else None
+        if destination is None:
+            return True
         inquiry = self._inquiry()
         try:
-            if destination is not None:
-                request = self._request(client, destination, spoken)
-                if flow.server_conn.peername:
-                    address = parse_address(flow.server_conn.peername[0])
-                    request = request._replace(address=address)
-                await inquiry.admit(request)
+            request = self._request(client, destination, protocol)
+            if server.peername:
+                request = request._replace(address=parse_address(server.peername[0]))
+            await inquiry.admit(request)
         except Denied:
-            message.content = b""
             self._last_words(client, b"")
+            return False
         finally:
             inquiry.conclude()
+        return True
 
     async def _addresses(self, inquiry: Inquiry, request: Request) -> tuple[Address, ...]:
         if request.address is not None:

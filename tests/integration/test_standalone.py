@@ -191,17 +191,54 @@ def test_the_rest_is_left_to_mitmproxy(mitmdump):
     assert answer.endswith(b"hello")
 
 
-def test_what_is_neither_tls_nor_http_is_judged_by_its_first_words(mitmdump):
+@contextlib.contextmanager
+def open_tunnel(mitmdump):
+    """The client's end of a tunnel, and the server's."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(10)
         tunnel, _ = mitmdump.tunnel(f"127.0.0.1:{server.getsockname()[1]}")
+        # One segment for each sendall.
+        tunnel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with tunnel:
-            tunnel.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
-            accepted, _ = server.accept()
-            with accepted:
-                accepted.settimeout(10)
-                assert tunnel.recv(100) == b""
-                assert accepted.recv(100) == b""
+            yield tunnel, server
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        [b"SSH-2.0-OpenSSH_9.2\r\n"],
+        [b"SS", b"H-2.0-OpenSSH_9.2\r\n"],
+        [b"S", b"S", b"H", b"-2.0-OpenSSH_9.2\r\n"],
+        # A hello behind a warning, which mitmproxy takes for no TLS.
+        [bytes.fromhex("15030100020164"), b"\x16\x03\x01\x02\x00\x01"],
+    ],
+    ids=["ssh", "ssh in two", "ssh in four", "warning"],
+)
+def test_what_is_neither_tls_nor_http_is_judged_by_its_first_words(mitmdump, segments):
+    with open_tunnel(mitmdump) as (tunnel, server):
+        for segment in segments:
+            tunnel.sendall(segment)
+            time.sleep(0.05)
+        accepted, _ = server.accept()
+        with accepted:
+            accepted.settimeout(10)
+            assert accepted.recv(100) == b""
+        assert tunnel.recv(100)[:1] in {b"", b"\x15"}
+
+
+def test_what_was_held_back_is_passed_on_in_order(mitmdump):
+    words = b"SSL is not what this is"
+    with open_tunnel(mitmdump) as (tunnel, server):
+        for segment in (words[:1], words[1:2], words[2:8], words[8:]):
+            tunnel.sendall(segment)
+            time.sleep(0.05)
+        accepted, _ = server.accept()
+        with accepted:
+            accepted.settimeout(10)
+            received = b""
+            while len(received) < len(words):
+                received += accepted.recv(100)
+            assert received == words
 
 
 def test_plain_http_is_judged(mitmdump):
