@@ -57,6 +57,8 @@ def hello(*extensions, sizes=(), **fields):
 def real_hello(host, protocols=(), maximum=None):
     """What OpenSSL sends, by way of Python's ssl."""
     context = ssl.create_default_context()
+    # Debian's Python 3.11 offers older versions too.
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if protocols:
         context.set_alpn_protocols(list(protocols))
     if maximum:
