@@ -71,9 +71,6 @@ class Explanation(NamedTuple):
             ("reason", self.verdict.reason),
             ("from", str(self.verdict.source)),
         ]
-        if self.verdict.reason == f"rule {self.verdict.rule}":
-            # It has none, and its name is said already.
-            del lines[2]
         if self.answer:
             lines.append(("answer", self.answer.upper()))
         if url := self.verdict.verify:

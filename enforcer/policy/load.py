@@ -30,6 +30,8 @@ from enforcer.policy.model import (
 from enforcer.policy.source import Located, PolicyError, Problem, render_path
 
 DEFAULT_POLICY = "default.yaml"
+# For a rule whose author gives none.
+NO_REASON = "the policy says so"
 
 
 def builtin_policies() -> Path:
@@ -210,7 +212,7 @@ def _rules(
             id=rule.id,
             action=rule.action,
             match=Match(**dict(rule.match)),
-            reason=rule.reason or f"rule {rule.id}",
+            reason=rule.reason or NO_REASON,
             source=located.source(("rules", index)),
             refusal=_refusal(rule),
             sinkhole=(rule.refusal.sinkhole if isinstance(rule.refusal, SinkholeDocument) else ()),

@@ -134,19 +134,6 @@ def test_a_program_is_told_what_was_asked(policy):
     assert (answer["name"], answer["address"], answer["client"]) == ("a.example", None, "10.0.0.1")
 
 
-def test_a_rule_without_a_reason_is_named_once(policy_from):
-    policy = policy_from(
-        """
-        version: 1
-        default: allow
-        rules:
-          - {id: mine, action: block, match: {names: [a.example]}}
-        """
-    )
-
-    words = [word for word, _ in explain(policy, "a.example").as_lines()]
-    assert words == ["block", "rule", "from", "answer"]
-
 
 def test_what_is_shown_is_escaped(policy):
     explanation = explain(policy, "a.example")._replace(asked="\x1b[2J\n")
