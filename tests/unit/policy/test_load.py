@@ -65,7 +65,11 @@ def test_a_pack_beside_the_policy_comes_before_one_that_ships(write_policy):
 def test_a_rule_without_a_reason_has_one(write_policy):
     text = "version: 1\ndefault: allow\nrules:\n  - {id: r, action: block, match: {ports: [25]}}\n"
     [rule] = load_policy(write_policy(text)).rules
-    assert (rule.reason, rule.refusal, rule.sinkhole) == ("the policy says so", Refusal.NXDOMAIN, ())
+    assert (rule.reason, rule.refusal, rule.sinkhole) == (
+        "the policy says so",
+        Refusal.NXDOMAIN,
+        (),
+    )
     assert not rule.from_pack
 
 
