@@ -9,6 +9,7 @@ of the client's goes anywhere before the last decision.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, NoReturn, TypeVar
 
 from enforcer.audit.event import Record
@@ -22,11 +23,12 @@ from enforcer.proxy.collector import Collector
 from enforcer.proxy.dial import NoAnswer, dial
 from enforcer.proxy.entrances import ConnectHead, Destination, PlainHttp, ProxyError
 from enforcer.proxy.inquiry import Denied, Inquiry, Resolve, Verify
+from enforcer.proxy.late_ssh import LateSsh
 from enforcer.proxy.own_doors import Listening, is_own_door
 from enforcer.proxy.splice import Passed, Splice
 from enforcer.settings import Endpoint, TlsSettings
 from enforcer.tls.clienthello import ClientHello, Malformed, parse_client_hello
-from enforcer.tls.first_bytes import NEED_MORE, AlertDescription, NeedMore, sniff
+from enforcer.tls.first_bytes import NEED_MORE, AlertDescription, NeedMore, begins_ssh, sniff
 
 # What a client that dialled the transparent door itself is taken to want.
 TLS_PORT = 443
@@ -143,7 +145,7 @@ class Flow:
         self._keep_off_gateway(self._request("", address, port, words.protocol), address)
         await self._pass_words(destination, address, words)
         await self._connect(address, port)
-        self._let_pass(self._splice())
+        self._let_pass(self._splice(), destination, address, words.protocol)
 
     async def _explicit(self) -> None:
         await self._read(_anything)
@@ -170,7 +172,7 @@ class Flow:
         await self._await_first_word(splice)
         words = await self._read(parse_first_words)
         await self._pass_words(destination, address, words)
-        self._let_pass(splice)
+        self._let_pass(splice, destination, address, words.protocol)
 
     async def _socks_destination(self) -> Destination:
         greeting = await self._read(entrances.parse_socks_greeting)
@@ -293,12 +295,27 @@ class Flow:
             raise Discard("upstream_gone")
         return Splice(self._client, self._upstream, self._passed)
 
-    def _let_pass(self, splice: Splice) -> None:
+    def _let_pass(
+        self, splice: Splice, destination: Destination, address: Address, spoken: Spoken
+    ) -> None:
         if not splice.open:
             raise Discard("client_gone" if self._client.lost else "upstream_gone")
         self._let_go = True
         self._adopt(splice)
-        splice.release()
+        if spoken in {Spoken.TLS, Spoken.SSH}:
+            splice.release()
+        else:
+            splice.release(LateSsh(splice, partial(self._admits_ssh, destination, address)))
+
+    def _admits_ssh(self, destination: Destination, address: Address) -> bool:
+        request = self._request(destination.name, address, destination.port, Spoken.SSH)
+        try:
+            self._inquiry.judge(request)
+        except Denied:
+            return False
+        finally:
+            self._inquiry.conclude()
+        return True
 
     def _say(self, answer: bytes) -> None:
         if self._client.lost:
@@ -325,7 +342,7 @@ def parse_first_words(data: bytearray) -> FirstWords | NeedMore | Malformed:
     if isinstance(protocol, NeedMore):
         return protocol
     if protocol is not Spoken.TLS:
-        return FirstWords(protocol, None)
+        return FirstWords(Spoken.SSH if begins_ssh(data) else protocol, None)
     hello = parse_client_hello(data)
     return FirstWords(protocol, hello) if isinstance(hello, ClientHello) else hello
 

@@ -82,6 +82,7 @@ class Inquiry:
         self._leads_to: list[tuple[Request, Verdict]] = []
         # Bounded by the addresses that a flow tries.
         self._set_aside: list[tuple[Request, Verdict]] = []
+        self._counted = False
 
     def judge(self, request: Request) -> Verdict:
         """Ask. Raises Denied."""
@@ -119,7 +120,10 @@ class Inquiry:
         return resolved.addresses
 
     def conclude(self) -> None:
-        """Put on record what was decided; count the connection as the worst of what holds."""
+        """Put on record what was decided; count the connection as the worst of what holds.
+
+        What is asked after that is for a further conclusion, which counts nothing.
+        """
         if not self._answers:
             return
         digest = self._policy.policy.digest
@@ -140,7 +144,9 @@ class Inquiry:
                 self._record(audit_event(request, verdict, digest))
         for kept in (self._answers, self._leads_to, self._set_aside):
             kept.clear()
-        self._metrics.tls_connections.add(worst.value, plane)
+        if not self._counted:
+            self._metrics.tls_connections.add(worst.value, plane)
+        self._counted = True
 
     def _keep(self, request: Request, verdict: Verdict) -> None:
         before, said = self._answers.get(request.name, (request, verdict))

@@ -12,6 +12,9 @@ from typing import NamedTuple
 from enforcer.metrics import Cell
 from enforcer.proxy.collector import Collector
 
+# Whether to pass on what a client says; one that says no ends the splice.
+Watch = Callable[[bytes], bool]
+
 
 class Passed(NamedTuple):
     """Where the bytes of all splices are counted."""
@@ -21,9 +24,12 @@ class Passed(NamedTuple):
 
 
 class Half(asyncio.Protocol):
-    """One end of a splice. ``received`` counts the bytes read here."""
+    """One end of a splice. ``received`` counts the bytes read here.
 
-    __slots__ = ("_on_end", "_passed", "_saw_eof", "peer", "received", "transport")
+    What it reads goes through ``watch`` first, if there is one.
+    """
+
+    __slots__ = ("_on_end", "_passed", "_saw_eof", "peer", "received", "transport", "watch")
 
     peer: "Half"
 
@@ -32,6 +38,7 @@ class Half(asyncio.Protocol):
     ) -> None:
         self.transport = transport
         self.received = 0
+        self.watch: Watch | None = None
         self._passed = passed
         self._on_end = on_end
         self._saw_eof = False
@@ -49,6 +56,8 @@ class Half(asyncio.Protocol):
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
+        if self.watch is not None and not self.watch(data):
+            return
         self.received += len(data)
         self._passed.value += len(data)
         self.peer.transport.write(data)
@@ -101,9 +110,14 @@ class Splice:
         """Whether there is anybody left at both ends."""
         return not (self.client.transport.is_closing() or self.upstream.transport.is_closing())
 
-    def release(self) -> None:
-        """Pass on what the client says too."""
+    def release(self, watch: Watch | None = None) -> None:
+        """Pass on what the client says too, as long as ``watch`` says so."""
+        self.client.watch = watch
         self.client.take_over(self._client_collector)
+
+    def unwatch(self) -> None:
+        """Pass on whatever the client says from now on."""
+        self.client.watch = None
 
     def abort_if_idle(self) -> None:
         """End the splice when nothing was passed on since the last call."""

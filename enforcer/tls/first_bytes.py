@@ -39,6 +39,8 @@ _PREFIXES: Final = {
     b"PRI * ": Protocol.HTTP,  # RFC 9113 3.4: HTTP/2 with prior knowledge
 }
 MAX_SNIFF_BYTES: Final = max(map(len, _PREFIXES))
+# As far as Go's server looks for SSH (x/crypto/ssh, readVersion).
+MAX_SSH_BYTES: Final = 255
 
 
 def sniff(data: bytes | bytearray) -> Protocol | NeedMore:
@@ -50,6 +52,15 @@ def sniff(data: bytes | bytearray) -> Protocol | NeedMore:
             return protocol
         undecided = undecided or prefix.startswith(head)
     return NEED_MORE if undecided else _sniff_odd_record(head)
+
+
+def begins_ssh(data: bytes | bytearray) -> bool:
+    """Whether a line among the first MAX_SSH_BYTES is SSH's first.
+
+    Only a server may send other lines before it (RFC 4253 4.2), but Go's server reads past
+    those of a client, too.
+    """
+    return data.startswith(b"SSH-") or data.find(b"\nSSH-", 0, MAX_SSH_BYTES) >= 0
 
 
 def _sniff_odd_record(head: bytes) -> Protocol | NeedMore:

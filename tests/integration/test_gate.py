@@ -229,6 +229,57 @@ def test_the_connect_url_is_for_tls_only(run, policy, words):
     run(scenario())
 
 
+@pytest.mark.parametrize(
+    "segments",
+    [
+        [b"\n" + SSH],
+        [b"hello\r\n\r\n" + SSH],
+        [b"GET / HTTP/1.1\r\n" + SSH],
+        [b"\n", SSH],
+        [b"\n", b"SS", b"H", b"-", b"2.0-Go\r\n"],
+        [b"GET / HTTP/1.1\r", b"\nSSH", SSH[3:]],
+        [bytes(240) + b"\nSS", SSH[2:]],
+    ],
+    ids=["empty line", "lines", "http", "two", "pieces", "http in pieces", "far"],
+)
+def test_ssh_behind_something_else_is_ssh(run, policy, segments):
+    async def scenario():
+        async with Server(banner=SSH) as server, running_gate(policy(server.port)) as door:
+            _, reader, writer = await door.connect(f"127.0.0.1:{server.port}")
+            assert await reader.readline() == SSH
+            for segment in segments:
+                writer.write(segment)
+                await asyncio.sleep(0.02)
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+            await server.ended.wait()
+            assert b"SSH-" not in server.received
+            assert door.events[-1].rule == "no-ssh"
+            counted = [door.metrics.tls_connections.cell(a, "connect") for a in ("allow", "block")]
+            assert sum(cell.value for cell in counted) == 1
+
+    run(scenario())
+
+
+def test_whoever_says_a_line_and_waits_is_heard_at_once(run, policy):
+    async def scenario():
+        async with Server(echo=True) as server, running_gate(policy(server.port)) as door:
+            _, reader, writer = await door.connect(f"127.0.0.1:{server.port}")
+            for said in (
+                b"\n",
+                b"EHLO me\r\n",
+                b"DATA\r\n",
+                b"x" * 250 + b"\nSSH-",
+                b"\nSSH-2.0-x",
+            ):
+                writer.write(said)
+                async with asyncio.timeout(1):
+                    assert await reader.readexactly(len(said)) == said
+            writer.close()
+
+    run(scenario())
+
+
 def test_a_server_may_speak_first(run, policy):
     async def scenario():
         async with (

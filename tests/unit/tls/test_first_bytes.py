@@ -8,8 +8,10 @@ from unit.tls.hellos import agent_hello
 from enforcer.policy.model import Protocol
 from enforcer.tls.first_bytes import (
     MAX_SNIFF_BYTES,
+    MAX_SSH_BYTES,
     NEED_MORE,
     AlertDescription,
+    begins_ssh,
     build_alert,
     sniff,
 )
@@ -68,6 +70,24 @@ def test_bytes_that_can_become_a_protocol_need_more(sent):
 def test_no_byte_is_waited_for_that_cannot_change_the_answer():
     assert all(sniff(bytes([first])) is not NEED_MORE for first in b"\x00XYZ\xff")
     assert sniff(b"CONNECT " + bytes(MAX_SNIFF_BYTES)) is Protocol.HTTP
+
+
+@pytest.mark.parametrize(
+    ("sent", "ssh"),
+    [
+        (b"SSH-2.0-x\r\n", True),
+        (b"\nSSH-2.0-x\n", True),
+        (b"GET / HTTP/1.1\r\nSSH-2.0-x\r\n", True),
+        (bytes(MAX_SSH_BYTES - 5) + b"\nSSH-", True),
+        (bytes(MAX_SSH_BYTES - 4) + b"\nSSH-", False),
+        (b" SSH-2.0-x\r\n", False),
+        (b"\nSSH", False),
+        (b"", False),
+    ],
+)
+def test_ssh_may_begin_at_any_of_the_first_lines(sent, ssh):
+    assert begins_ssh(sent) is ssh
+    assert begins_ssh(bytearray(sent)) is ssh
 
 
 @pytest.mark.parametrize(
