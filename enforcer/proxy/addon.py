@@ -23,7 +23,14 @@ from enforcer.proxy import entrances
 from enforcer.proxy.entrances import Destination, ProxyError
 from enforcer.proxy.inquiry import Denied, Inquiry, Resolve, Verify
 from enforcer.proxy.own_doors import Listening, is_own_door
-from enforcer.tls.first_bytes import AlertDescription, NeedMore, build_alert, sniff
+from enforcer.tls.first_bytes import (
+    MAX_SSH_BYTES,
+    AlertDescription,
+    NeedMore,
+    begins_ssh,
+    build_alert,
+    sniff,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +65,19 @@ class PolicyAddon:
     def __init__(self, services: AddonServices) -> None:
         self._services = services
         # By mitmproxy's id: clients in a CONNECT tunnel, those whose first words in it
-        # were judged, and those that were refused; and first words that do not tell yet.
+        # were judged, and those that were refused.
         self._tunnels: set[str] = set()
         self._heard: set[str] = set()
         self._refused: set[str] = set()
+        # First words that do not tell yet, and those that were passed on.
         self._held: dict[str, bytes] = {}
+        self._judged: dict[str, bytes] = {}
 
     def client_disconnected(self, client: connection.Client) -> None:
-        self._held.pop(client.id, None)
         for clients in (self._tunnels, self._heard, self._refused):
             clients.discard(client.id)
+        for words in (self._held, self._judged):
+            words.pop(client.id, None)
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         if not self._services.intercept:
@@ -159,15 +169,25 @@ class PolicyAddon:
         client, message = flow.client_conn, flow.messages[-1]
         if not message.from_client or client.id in self._heard:
             return
+        if client.id in self._refused:
+            message.content = b""  # it was read before the close
+            return
+        judged = self._judged.get(client.id, b"")
         # Held back for as long as it can become anything: no more than sniff looks at.
         words = self._held.pop(client.id, b"") + message.content
-        protocol = sniff(words)
+        protocol = Spoken.SSH if begins_ssh(judged + words) else sniff(judged + words)
         if isinstance(protocol, NeedMore):
             self._held[client.id] = words
             message.content = b""
             return
-        self._heard.add(client.id)
-        message.content = words if await self._admit_words(flow, protocol) else b""
+        message.content = words
+        if (protocol is Spoken.SSH or not judged) and not await self._admit_words(flow, protocol):
+            self._refused.add(client.id)
+            message.content = b""
+        elif protocol is Spoken.SSH or len(judged + words) >= MAX_SSH_BYTES:
+            self._heard.add(client.id)
+        else:
+            self._judged[client.id] = judged + words  # SSH may still come (see late_ssh.py)
 
     async def _admit_words(self, flow: tcp.TCPFlow, protocol: Spoken) -> bool:
         client, server = flow.client_conn, flow.server_conn

@@ -209,10 +209,12 @@ def open_tunnel(mitmdump):
         [b"SSH-2.0-OpenSSH_9.2\r\n"],
         [b"SS", b"H-2.0-OpenSSH_9.2\r\n"],
         [b"S", b"S", b"H", b"-2.0-OpenSSH_9.2\r\n"],
+        [b"\n", b"SSH-2.0-Go\r\n"],
+        [b"hello\nSS", b"H-2.0-Go\r\n"],
         # A hello behind a warning, which mitmproxy takes for no TLS.
         [bytes.fromhex("15030100020164"), b"\x16\x03\x01\x02\x00\x01"],
     ],
-    ids=["ssh", "ssh in two", "ssh in four", "warning"],
+    ids=["ssh", "ssh in two", "ssh in four", "empty line", "lines", "warning"],
 )
 def test_what_is_neither_tls_nor_http_is_judged_by_its_first_words(mitmdump, segments):
     with open_tunnel(mitmdump) as (tunnel, server):
@@ -222,7 +224,11 @@ def test_what_is_neither_tls_nor_http_is_judged_by_its_first_words(mitmdump, seg
         accepted, _ = server.accept()
         with accepted:
             accepted.settimeout(10)
-            assert accepted.recv(100) == b""
+            received = b""
+            while data := accepted.recv(100):
+                received += data
+            assert b"SSH-" not in received
+            assert b"\x16" not in received
         assert tunnel.recv(100)[:1] in {b"", b"\x15"}
 
 
