@@ -86,7 +86,9 @@ class Service:
             intercept=False,
             clock=clock,
         )
-        self._mitmproxy = EmbeddedProxy(PolicyAddon(addon))
+        self._mitmproxy = EmbeddedProxy(
+            PolicyAddon(addon), connect_timeout_s=settings.tls.connect_timeout_ms / 1000
+        )
         self._gate = Gate(
             FlowServices(
                 policy=self.policy,

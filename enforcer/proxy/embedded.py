@@ -14,6 +14,7 @@ from typing import Any
 from mitmproxy import connection, http, master, options
 from mitmproxy.addons import next_layer, proxyserver
 from mitmproxy.proxy.mode_servers import ServerInstance
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from enforcer.proxy import refuse
 from enforcer.proxy.addon import PolicyAddon
@@ -31,14 +32,24 @@ STALLED_AFTER_S = 10.0
 class EmbeddedProxy:
     """mitmproxy without listeners; one per process, since mitmproxy keeps globals."""
 
-    def __init__(self, addon: PolicyAddon, stalled_after_s: float = STALLED_AFTER_S) -> None:
+    def __init__(
+        self,
+        addon: PolicyAddon,
+        *,
+        connect_timeout_s: float,
+        stalled_after_s: float = STALLED_AFTER_S,
+    ) -> None:
         self._stalled_after_s = stalled_after_s
         logging.getLogger("mitmproxy").setLevel(LOG_LEVEL)
         self._server = proxyserver.Proxyserver()
         self._master = master.Master(options.Options())
         # In this order: a body is read when the policy has let its request pass.
         self._master.addons.add(
-            self._server, next_layer.NextLayer(), addon, ReadLimit(self._server)
+            self._server,
+            next_layer.NextLayer(),
+            addon,
+            ReadLimit(self._server),
+            ConnectLimit(connect_timeout_s),
         )
         self._master.options.update(
             server=False,
@@ -148,3 +159,30 @@ class ReadLimit:
         reader = stream.reader if stream else None
         if isinstance(reader, LimitedReader):
             reader.grant(credit_bytes)
+
+
+class ConnectLimit:
+    """Gives up on a destination that does not accept; mitmproxy waits as long as the kernel."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        # The hook runs in the task that is about to connect. Cancelled while it does, it
+        # answers 502 (open_connection in mitmproxy/proxy/server.py).
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 hooks run in tasks
+        loop = asyncio.get_running_loop()
+        self._timers[data.server.id] = loop.call_later(self._timeout_s, task.cancel)
+
+    def server_connected(self, data: ServerConnectionHookData) -> None:
+        self._connected_or_not(data)
+
+    def server_connect_error(self, data: ServerConnectionHookData) -> None:
+        self._connected_or_not(data)
+
+    def _connected_or_not(self, data: ServerConnectionHookData) -> None:
+        timer = self._timers.pop(data.server.id, None)
+        if timer:
+            timer.cancel()

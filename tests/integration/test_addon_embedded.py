@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 
 import pytest
@@ -112,7 +113,7 @@ async def running_proxy(policy, names):
         intercept=False,
         clock=time.time,
     )
-    mitmproxy = EmbeddedProxy(PolicyAddon(services), stalled_after_s=0.3)
+    mitmproxy = EmbeddedProxy(PolicyAddon(services), connect_timeout_s=0.3, stalled_after_s=0.3)
     await mitmproxy.start()
     try:
         async with running_gate(policy, hand_over=mitmproxy.hand_over, listening=listening) as door:
@@ -169,6 +170,30 @@ def test_a_request_is_refused_for_its_reason(run, policy_from, request_bytes, st
             [(head, _)] = await proxy.ask(request_bytes)
             assert head.startswith(f"HTTP/1.1 {status} ")
             assert f"error={error}" in head
+
+    run(scenario())
+
+
+@contextlib.contextmanager
+def silent_server():
+    """The port of a listener whose queue is full: the kernel answers no further SYN."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def test_a_destination_that_does_not_accept_is_given_up(run, policy_from):
+    async def scenario():
+        names = {"ok.example.net": ["127.0.0.1"]}
+        async with running_proxy(policy_from(POLICY), names) as proxy:
+            with silent_server() as port:
+                [(head, _)] = await proxy.ask(get(f"http://ok.example.net:{port}/"))
+            assert head.startswith("HTTP/1.1 502 ")
+            await until(lambda: proxy.door.gate.open_connections == 0)
 
     run(scenario())
 
