@@ -169,7 +169,10 @@ class Flow:
         self._say(yes)
         self._said_yes = True
         splice = self._splice()
-        await self._await_first_word(splice)
+        if not self._client.buffer:
+            await self._await_first_word(splice)
+            # The policy may have changed meanwhile, more than once.
+            self._inquiry.renew(self._services.policy.current)
         words = await self._read(parse_first_words)
         await self._pass_words(destination, address, words)
         self._let_pass(splice, destination, address, words.protocol)

@@ -6,7 +6,7 @@ record beside it. Nothing here waits for the client.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import NoReturn, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 from enforcer.audit.event import Record, audit_event
 from enforcer.metrics import Metrics
@@ -68,8 +68,16 @@ class Denied(Exception):  # noqa: N818 not an error: the policy's answer is no
         return AlertDescription.UNRECOGNIZED_NAME
 
 
+class Said(NamedTuple):
+    """A question, its answer, and the digest of the policy that gave it."""
+
+    request: Request
+    verdict: Verdict
+    digest: str
+
+
 class Inquiry:
-    """Asks one policy, whatever is reloaded meanwhile."""
+    """Asks one policy, whatever is reloaded meanwhile, until it is told to ``renew``."""
 
     def __init__(
         self, policy: CompiledPolicy, record: Record, metrics: Metrics, verifier: Verify
@@ -78,11 +86,15 @@ class Inquiry:
         self._record = record
         self._metrics = metrics
         self._verifier = verifier
-        self._answers: dict[str, tuple[Request, Verdict]] = {}
-        self._leads_to: list[tuple[Request, Verdict]] = []
+        self._answers: dict[str, Said] = {}
+        self._leads_to: list[Said] = []
         # Bounded by the addresses that a flow tries.
-        self._set_aside: list[tuple[Request, Verdict]] = []
+        self._set_aside: list[Said] = []
         self._counted = False
+
+    def renew(self, policy: CompiledPolicy) -> None:
+        """Ask another policy from now on: that in force after a long wait."""
+        self._policy = policy
 
     def judge(self, request: Request) -> Verdict:
         """Ask. Raises Denied."""
@@ -116,7 +128,7 @@ class Inquiry:
             self._keep(request, resolved.verdict)
             self._deny(request, resolved.verdict)
         if resolved.verdict is not None:
-            self._leads_to.append((request, resolved.verdict))
+            self._leads_to.append(self._said(request, resolved.verdict))
         return resolved.addresses
 
     def conclude(self) -> None:
@@ -126,33 +138,37 @@ class Inquiry:
         """
         if not self._answers:
             return
-        digest = self._policy.policy.digest
-        worst, plane = Action.ALLOW, ""
         answers = [*self._answers.values()]
         # Of an address that the lookup found, the connection to it may say the same again.
-        said = {(request.name, verdict.rule) for request, verdict in answers if verdict.recorded}
+        heard = {
+            (said.request.name, said.verdict.rule) for said in answers if said.verdict.recorded
+        }
         answers += [
-            (request, verdict)
-            for request, verdict in self._leads_to
-            if (request.name, verdict.rule) not in said
+            said for said in self._leads_to if (said.request.name, said.verdict.rule) not in heard
         ]
-        for request, verdict in answers:
-            plane = request.plane.value
-            worst = max(worst, verdict.action, key=_SEVERITY.__getitem__)
-        for request, verdict in (*self._set_aside, *answers):
-            if verdict.recorded:
-                self._record(audit_event(request, verdict, digest))
+        worst = max((said.verdict.action for said in answers), key=_SEVERITY.__getitem__)
+        for said in (*self._set_aside, *answers):
+            if said.verdict.recorded:
+                self._record(audit_event(said.request, said.verdict, said.digest))
         for kept in (self._answers, self._leads_to, self._set_aside):
             kept.clear()
         if not self._counted:
-            self._metrics.tls_connections.add(worst.value, plane)
+            plane = answers[-1].request.plane
+            self._metrics.tls_connections.add(worst.value, plane.value)
         self._counted = True
 
     def _keep(self, request: Request, verdict: Verdict) -> None:
-        before, said = self._answers.get(request.name, (request, verdict))
-        if said.action is not Action.ALLOW and before.address not in (None, request.address):
-            self._set_aside.append((before, said))
-        self._answers[request.name] = (request, verdict)
+        before = self._answers.get(request.name)
+        if (
+            before is not None
+            and before.verdict.action is not Action.ALLOW
+            and before.request.address not in {None, request.address}
+        ):
+            self._set_aside.append(before)
+        self._answers[request.name] = self._said(request, verdict)
+
+    def _said(self, request: Request, verdict: Verdict) -> Said:
+        return Said(request, verdict, self._policy.policy.digest)
 
     def _deny(self, request: Request, verdict: Verdict) -> NoReturn:
         raise Denied(request, verdict, self._policy.hint)

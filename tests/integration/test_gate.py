@@ -296,6 +296,23 @@ def test_a_server_may_speak_first(run, policy):
     run(scenario())
 
 
+def test_the_first_word_is_judged_by_the_policy_of_its_time(run, policy):
+    async def scenario():
+        async with Server(banner=b"hi") as server, running_gate(policy()) as door:
+            _, reader, writer = await door.connect(f"127.0.0.1:{server.port}")
+            assert await reader.readexactly(2) == b"hi"
+            before = door.policy.current
+            door.policy.current = policy(server.port)
+            writer.write(SSH)
+            assert await reader.read() == b""
+            (event,) = door.events
+            assert event.rule == "no-ssh"
+            assert event.policy == door.policy.current.policy.digest
+            assert event.policy != before.policy.digest
+
+    run(scenario())
+
+
 def test_a_server_that_spoke_first_hears_nothing_that_is_blocked(run, policy):
     async def scenario():
         async with Server(banner=SSH) as server, running_gate(policy(server.port)) as door:
