@@ -9,6 +9,7 @@
 ``own_doors``   what would come back to the gateway itself
 ``dial``        a connection to a destination, or what to tell the client
 ``splice``      bytes between two transports
+``first_words`` what a client speaks
 ``late_ssh``    SSH behind something else
 ``flow``        one connection: peek, decide, then splice, refuse or hand over
 ``refuse``      how a flow ends that comes to nothing

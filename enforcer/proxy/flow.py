@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from enforcer.audit.event import Record
 from enforcer.metrics import Metrics
@@ -22,13 +22,14 @@ from enforcer.proxy import entrances, refuse
 from enforcer.proxy.collector import Collector
 from enforcer.proxy.dial import NoAnswer, dial
 from enforcer.proxy.entrances import ConnectHead, Destination, PlainHttp, ProxyError
+from enforcer.proxy.first_words import FirstWords, parse_first_words
 from enforcer.proxy.inquiry import Denied, Inquiry, Resolve, Verify
 from enforcer.proxy.late_ssh import LateSsh
 from enforcer.proxy.own_doors import Listening, is_own_door
 from enforcer.proxy.splice import Passed, Splice
 from enforcer.settings import Endpoint, TlsSettings
-from enforcer.tls.clienthello import ClientHello, Malformed, parse_client_hello
-from enforcer.tls.first_bytes import NEED_MORE, AlertDescription, NeedMore, begins_ssh, sniff
+from enforcer.tls.clienthello import Malformed
+from enforcer.tls.first_bytes import NEED_MORE, AlertDescription, NeedMore
 
 # What a client that dialled the transparent door itself is taken to want.
 TLS_PORT = 443
@@ -55,13 +56,6 @@ class FlowServices:
     listening: Listening
     settings: TlsSettings
     clock: Callable[[], float]
-
-
-class FirstWords(NamedTuple):
-    """What a client speaks, and the hello if it is TLS."""
-
-    protocol: Spoken
-    hello: ClientHello | None
 
 
 class Refusal(Exception):  # noqa: N818 not an error: the flow's answer is no
@@ -337,17 +331,6 @@ class Flow:
             refusal, self._plane, said_yes=self._said_yes, words=self._client.buffer
         )
         await refuse.answer_and_wait(self._client, answer)
-
-
-def parse_first_words(data: bytearray) -> FirstWords | NeedMore | Malformed:
-    """The protocol, and the whole hello when it is TLS."""
-    protocol = sniff(data)
-    if isinstance(protocol, NeedMore):
-        return protocol
-    if protocol is not Spoken.TLS:
-        return FirstWords(Spoken.SSH if begins_ssh(data) else protocol, None)
-    hello = parse_client_hello(data)
-    return FirstWords(protocol, hello) if isinstance(hello, ClientHello) else hello
 
 
 def _anything(data: bytearray) -> int | NeedMore:

@@ -13,7 +13,7 @@ from enforcer.proxy.entrances import (
     parse_socks_request,
     proxy_status,
 )
-from enforcer.proxy.flow import parse_first_words
+from enforcer.proxy.first_words import parse_first_words
 from enforcer.tls.first_bytes import NEED_MORE
 
 PARSERS = [parse_http_head, parse_socks_greeting, parse_socks_request, parse_first_words]
