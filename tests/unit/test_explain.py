@@ -134,7 +134,6 @@ def test_a_program_is_told_what_was_asked(policy):
     assert (answer["name"], answer["address"], answer["client"]) == ("a.example", None, "10.0.0.1")
 
 
-
 def test_what_is_shown_is_escaped(policy):
     explanation = explain(policy, "a.example")._replace(asked="\x1b[2J\n")
 
