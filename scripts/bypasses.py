@@ -57,6 +57,15 @@ Know these before you rely on the gateway. What a firewall can do about them is 
   all of TCP, or reject what nobody needs.
 - **SSH on port 22** to an address known from elsewhere. The lookup is refused, and SSH on port 443
   is; port 22 is the firewall's.
+- **What is neither TLS, HTTP nor SSH**, on port 443 as on any other. It is judged by name, address
+  and port, and passes when no rule is against it; so does whatever only a server made for it takes
+  for TLS or SSH. Where nothing else is needed, `match: {ports: [443], protocols: [unknown, http]}`
+  closes it.
+- **A second ClientHello.** A server may ask for one (HelloRetryRequest), and the bytes are passed on
+  from the first. A client must not change the name in it (RFC 8446 4.1.2), and one made for the
+  purpose can, at a server that does not mind.
+- **HTTPS and SVCB records.** The names and address hints in such an answer are not judged; the
+  connection that follows from them is.
 - **Encrypted Client Hello.** The gate sees, and judges, the outer name only.
 - **The SNI of an allowed name towards an address that it was not resolved to.** The two are not
   held against each other, unless a Connect URL lists its dedicated `addresses`. At a Connect URL

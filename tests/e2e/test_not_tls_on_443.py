@@ -31,6 +31,15 @@ def test_ssh_on_443_is_refused(lab, gateway):
     assert (record["action"], record["port"], record["name"]) == ("block", 443, "")
 
 
+def test_ssh_behind_another_line_is_refused(lab, gateway):
+    """Only a server may send such a line, but servers written in Go read past a client's."""
+    labels = {"action": "block", "entrance": "tls"}
+    before = gateway.count("enforcer_tls_connections_total", **labels)
+    ended = lab.client.run(["ncat", "-w", "3", EDGE.v4, "443"], text=f"hello\n{SSH_BANNER}")
+    assert ended.stdout == ""
+    assert gateway.count("enforcer_tls_connections_total", **labels) == before + 1
+
+
 def test_ssh_on_443_is_refused_through_the_proxy(lab, gateway):
     proxy = ["--proxy", f"{GATEWAY.v4}:{PROXY_PORT}", "--proxy-type", "http"]
     ended = lab.client.run(["ncat", "-w", "3", *proxy, EDGE.v4, "443"], text=SSH_BANNER)
