@@ -59,8 +59,8 @@ Know these before you rely on the gateway. What a firewall can do about them is 
   is; port 22 is the firewall's.
 - **What is neither TLS, HTTP nor SSH**, on port 443 as on any other. It is judged by name, address
   and port, and passes when no rule is against it; so does whatever only a server made for it takes
-  for TLS or SSH. Where nothing else is needed, `match: {ports: [443], protocols: [unknown, http]}`
-  closes it.
+  for TLS or SSH. Where nothing else is needed,
+  `match: {ports: [443], protocols: [unknown, http]}` closes it.
 - **A second ClientHello.** A server may ask for one (HelloRetryRequest), and the bytes are passed on
   from the first. A client must not change the name in it (RFC 8446 4.1.2), and one made for the
   purpose can, at a server that does not mind.
