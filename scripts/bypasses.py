@@ -61,9 +61,9 @@ Know these before you rely on the gateway. What a firewall can do about them is 
   and port, and passes when no rule is against it; so does whatever only a server made for it takes
   for TLS or SSH. Where nothing else is needed,
   `match: {ports: [443], protocols: [unknown, http]}` closes it.
-- **A second ClientHello.** A server may ask for one (HelloRetryRequest), and the bytes are passed on
-  from the first. A client must not change the name in it (RFC 8446 4.1.2), and one made for the
-  purpose can, at a server that does not mind.
+- **A second ClientHello.** A server may ask for one (HelloRetryRequest), and all is passed on from
+  the first. A client must not change the name in it (RFC 8446 4.1.2), and one made for the purpose
+  can, at a server that does not mind.
 - **HTTPS and SVCB records.** The names and address hints in such an answer are not judged; the
   connection that follows from them is.
 - **Encrypted Client Hello.** The gate sees, and judges, the outer name only.
