@@ -143,7 +143,7 @@ async def becomes_true(look):
 
 
 async def dig(gateway, *arguments):
-    """What dig prints. In a thread: with a child process uvloop's close was seen to hang on 3.13."""
+    """What dig prints. In a thread: uvloop was seen to hang with a child on 3.13."""
     server = [f"@{gateway.endpoint.host}", "-p", str(gateway.endpoint.port)]
     argv = ["dig", *server, "+tries=1", "+time=5", *arguments]
     done = await asyncio.to_thread(

@@ -84,7 +84,7 @@ connect_urls: [{{host: {URL}, port: {port}, issuer: {{roots: [roots.pem]}}}}]
 
 
 async def run_client(*command):
-    """Exit code and output. In a thread: with a child process uvloop's close was seen to hang on 3.13."""
+    """Exit code and output. In a thread: uvloop was seen to hang with a child on 3.13."""
     done = await asyncio.to_thread(
         subprocess.run,
         command,
