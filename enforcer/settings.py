@@ -14,13 +14,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from enforcer.policy.document import JSON_SCHEMA_DIALECT
 from enforcer.policy.load import read_document
+from enforcer.policy.model import MAX_PORT
 from enforcer.policy.source import Located, PolicyError, Problem, render_path
 from enforcer.state import default_audit_path
 
 Place = tuple[str | int, ...]
 
 DNS_PORT = 53
-MAX_PORT = 65535
 RESOLV_CONF = Path("/etc/resolv.conf")
 _ENDPOINT = re.compile(r"(?:\[([^\]]*)\]|([^:]*)):([0-9]{1,5})")
 

@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforcer.policy.addresses import parse_address, parse_written_address
-from enforcer.policy.model import Issuer
+from enforcer.policy.model import MAX_PORT
 from enforcer.policy.names import parse_host
-from enforcer.tls.anchors import BUILTIN, TrustAnchors, builtin_anchors, load_anchors
+from enforcer.tls.anchors import (
+    BUILTIN,
+    TrustAnchors,
+    builtin_anchors,
+    issuer_anchors,
+    load_anchors,
+)
 from enforcer.tls.certificate import CertificateSummary
 from enforcer.tls.chain import verify_chain
 
@@ -20,7 +26,6 @@ if TYPE_CHECKING:
 # The code of what could not be looked at: neither good nor bad, and so not accepted.
 UNAVAILABLE = "unavailable"
 DEFAULT_PORT = 443
-MAX_PORT = 65535
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -106,7 +111,7 @@ def verify_online(
     expected = _roots(roots)
     if expected is None and policy is not None:
         url = policy.connect_url(host, port)
-        expected = _anchors(url.issuer) if url else None
+        expected = issuer_anchors(url.issuer) if url else None
     expected = expected or _either()
     moment = _moment(at)
     try:
@@ -148,10 +153,6 @@ def _either() -> TrustAnchors:
     all_of_them = [builtin_anchors(name) for name in BUILTIN]
     roots = tuple(root for anchors in all_of_them for root in anchors.certificates)
     return TrustAnchors(" or ".join(BUILTIN), roots)
-
-
-def _anchors(issuer: Issuer) -> TrustAnchors:
-    return load_anchors(issuer.roots_pem) if issuer.roots_pem else builtin_anchors(issuer.name)
 
 
 def _roots(roots: str | None) -> TrustAnchors | None:

@@ -30,7 +30,7 @@ from enforcer.policy.model import Address, Refusal
 
 # How soon a name that was unblocked is looked up again. BIND's max-policy-ttl, too.
 BLOCKED_TTL_S: Final = 5
-# What is sent over UDP at most, whatever the client takes: no fragments (DNS flag day 2020).
+# What goes over UDP at most, both ways: no fragments (DNS flag day 2020).
 MAX_UDP_BYTES: Final = 1232
 MAX_MESSAGE_BYTES: Final = 0xFFFF  # RFC 1035 4.2.2: over TCP the length has two bytes
 MIN_UDP_BYTES: Final = 512  # RFC 1035 2.3.4
@@ -65,7 +65,7 @@ def build_blocked(
     query: Query, refusal: Refusal, sinkhole: tuple[Address, ...], text: str
 ) -> bytes:
     """The answer for a blocked name. Negative ones have a SOA, to be cached by (RFC 2308 5)."""
-    opt = _build_opt(query, Ede.BLOCKED, text)
+    opt = build_opt(query, Ede.BLOCKED, text)
     match refusal:
         case Refusal.REFUSED:
             return _build(query, _REFUSED, opt=opt)
@@ -86,12 +86,12 @@ def build_blocked(
 
 def build_failure(query: Query, ede: Ede, text: str) -> bytes:
     """SERVFAIL."""
-    return _build(query, 2, opt=_build_opt(query, ede, text))
+    return _build(query, 2, opt=build_opt(query, ede, text))
 
 
 def build_refused(query: Query) -> bytes:
     """REFUSED, for a question that this server has nothing to do with."""
-    return _build(query, _REFUSED, opt=_build_opt(query))
+    return _build(query, _REFUSED, opt=build_opt(query))
 
 
 def build_bad_version(query: Query) -> bytes:
@@ -116,7 +116,7 @@ def pass_on(query: Query, reply: bytes, answer: Answer | None) -> bytes:
     passed[:2] = query.id.to_bytes(2, "big")
     if answer is None:
         return bytes(passed)
-    opt = _build_opt(query)
+    opt = build_opt(query)
     if answer.opt_at is not None:
         struct.pack_into("!H", passed, answer.opt_at + 3, MAX_UDP_BYTES)
     elif opt and len(passed) + len(opt) <= MAX_MESSAGE_BYTES:
@@ -132,7 +132,7 @@ def fit_udp(query: Query, response: bytes) -> bytes:
     if len(response) <= max(MIN_UDP_BYTES, min(room, MAX_UDP_BYTES)):
         return response
     flags = int.from_bytes(response[2:4], "big") | TC
-    opt = _build_opt(query)
+    opt = build_opt(query)
     header = HEADER.pack(query.id, flags, 1, 0, 0, 1 if opt else 0)
     return header + query.question + opt
 
@@ -168,8 +168,11 @@ def _address_type(address: Address) -> int:
     return A if isinstance(address, IPv4Address) else AAAA
 
 
-def _build_opt(query: Query, ede: Ede | None = None, text: str = "") -> bytes:
-    """OPT for a client that sent one (RFC 6891 6.1.1), with the error as its option."""
+def build_opt(query: Query, ede: Ede | None = None, text: str = "") -> bytes:
+    """OPT of our own, where the client sent one (RFC 6891 6.1.1), with the error as its option.
+
+    It speaks for one hop: to the client, and without an error to an upstream.
+    """
     if query.edns is None:
         return b""
     option = b""

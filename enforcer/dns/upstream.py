@@ -6,16 +6,11 @@ random id: a reply must match both, and the question (RFC 5452).
 
 import asyncio
 import secrets
-import struct
-from typing import Final
 
-from enforcer.dns.wire import EDNS_DO, HEADER, OPT, QR, TC, Query
+from enforcer.dns.response import build_opt
+from enforcer.dns.wire import HEADER, QR, TC, Query
 from enforcer.policy.names import fold_wire
 from enforcer.settings import Endpoint
-
-# What we take over UDP: no fragments (DNS flag day 2020).
-_UDP_BYTES: Final = 1232
-_OPT: Final = struct.Struct("!BHHIH")
 
 
 class UpstreamError(Exception):
@@ -24,9 +19,7 @@ class UpstreamError(Exception):
 
 def build_upstream_query(query: Query) -> bytes:
     """The client's question with our own id and OPT; what else the client sent stays here."""
-    opt = b""
-    if query.edns is not None:
-        opt = _OPT.pack(0, OPT, _UDP_BYTES, EDNS_DO if query.edns.do else 0, 0)
+    opt = build_opt(query)
     ident = secrets.randbits(16)
     return HEADER.pack(ident, query.flags, 1, 0, 0, bool(opt)) + query.question + opt
 

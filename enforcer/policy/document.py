@@ -11,11 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic_core import PydanticKnownError
 
 from enforcer.policy.addresses import parse_network
-from enforcer.policy.model import Action, Mode, OnFailure, PortRange, Protocol
+from enforcer.policy.model import MAX_PORT, Action, Mode, OnFailure, PortRange, Protocol
 from enforcer.policy.names import parse_host
 from enforcer.policy.pattern import parse_pattern
 
-MAX_PORT = 65535
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _STRING = {"type": "string"}
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")

@@ -12,6 +12,8 @@ from typing import NamedTuple
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+MAX_PORT = 65535
+
 
 class Plane(StrEnum):
     """The way a request reached the gateway."""

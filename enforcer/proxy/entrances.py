@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from enforcer.policy.addresses import parse_address
-from enforcer.policy.model import Address
+from enforcer.policy.model import MAX_PORT, Address
 from enforcer.policy.names import parse_host
 from enforcer.settings import Endpoint
 from enforcer.tls.clienthello import Malformed
@@ -23,7 +23,6 @@ MAX_HEAD_BYTES = 65536
 _SO_ORIGINAL_DST = 80  # linux/netfilter_ipv4.h; the v6 option has the same number
 _SOCKADDR_IN = struct.Struct("!2xH4s8x")
 _SOCKADDR_IN6 = struct.Struct("!2xH4x16s4x")
-_MAX_PORT = 65535
 
 
 class Destination(NamedTuple):
@@ -151,7 +150,7 @@ def _need_more(data: bytes | bytearray) -> NeedMore | Malformed:
 
 def _parse_authority(target: bytes) -> Destination | None:
     host, colon, port = target.decode("latin-1").rpartition(":")
-    if not colon or not port.isdecimal() or len(port) > len(str(_MAX_PORT)):
+    if not colon or not port.isdecimal() or len(port) > len(str(MAX_PORT)):
         return None
     return destination(host.removeprefix("[").removesuffix("]"), int(port))
 
@@ -161,7 +160,7 @@ def destination(host: str, port: int) -> Destination | None:
 
     Names outside ASCII are A-labels on the wire (RFC 3986 3.2.2, RFC 5890 2.3.2.1).
     """
-    if not 0 < port <= _MAX_PORT or not host.isascii():
+    if not 0 < port <= MAX_PORT or not host.isascii():
         return None
     try:
         return Destination("", parse_address(host), port)

@@ -8,7 +8,6 @@ client's has been sent by then. Path validation runs in a thread, off the loop.
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import NamedTuple
 
 import structlog
@@ -16,7 +15,7 @@ import structlog
 from enforcer.metrics import Metrics
 from enforcer.policy.model import Address, CertificateCheck, CertificateFact, ConnectUrl, Issuer
 from enforcer.proxy.probe import BadCertificateError, ProbeError, fetch_chain
-from enforcer.tls.anchors import TrustAnchors, builtin_anchors, load_anchors
+from enforcer.tls.anchors import issuer_anchors
 from enforcer.tls.chain import ChainResult, verify_chain
 
 # More targets than a company has Connect URLs, regions and addresses.
@@ -137,9 +136,4 @@ class Verifier:
 
 def _judge(chain: tuple[bytes, ...], target: Target, at_s: float) -> ChainResult:
     at = datetime.fromtimestamp(at_s, UTC)
-    return verify_chain(chain, target.host, _anchors(target.issuer), at)
-
-
-@lru_cache(maxsize=64)
-def _anchors(issuer: Issuer) -> TrustAnchors:
-    return load_anchors(issuer.roots_pem) if issuer.roots_pem else builtin_anchors(issuer.name)
+    return verify_chain(chain, target.host, issuer_anchors(target.issuer), at)

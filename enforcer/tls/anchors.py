@@ -1,12 +1,13 @@
 """The roots that a chain may end at: those shipped as package data, or a company's own."""
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from enforcer.policy.model import Issuer
 from enforcer.tls.certificate import Certificate, read_certificate
 
 # enforcer/data/README.md says where they are from.
@@ -30,6 +31,12 @@ def builtin_anchors(name: str) -> TrustAnchors:
     data = files("enforcer") / "data"
     pem = b"".join((data / file).read_bytes() for file in _FILES[name])
     return load_anchors(pem, name)
+
+
+@lru_cache(maxsize=64)
+def issuer_anchors(issuer: Issuer) -> TrustAnchors:
+    """The roots that a policy's issuer stands for; its own are PEM that load has read."""
+    return load_anchors(issuer.roots_pem) if issuer.roots_pem else builtin_anchors(issuer.name)
 
 
 def load_anchors(pem: bytes, name: str = "own") -> TrustAnchors:
