@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import enforcer
 from enforcer.policy.compile import CompiledPolicy
-from enforcer.settings import Endpoint, Settings
+from enforcer.settings.endpoint import Endpoint
+from enforcer.settings.gateway import Settings
 
 _WHAT = {
     "dns": "DNS, UDP and TCP",

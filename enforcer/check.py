@@ -37,7 +37,7 @@ def check_file(path: Path | None) -> Checked:
 
 def render_schema(kind: str) -> dict[str, Any]:
     """The JSON Schema of one kind of file. Raises PolicyError for an unknown kind."""
-    from enforcer.settings import render_settings_schema
+    from enforcer.settings.load import render_settings_schema
 
     schemas = {
         "policy": render_policy_schema,
@@ -62,7 +62,7 @@ def _check_policy(path: Path | None) -> Checked:
 
 
 def _check_settings(path: Path) -> Checked:
-    from enforcer.settings import load_settings
+    from enforcer.settings.load import load_settings
 
     settings = load_settings(path)
     policy = _check_policy(settings.policy)

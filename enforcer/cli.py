@@ -24,7 +24,7 @@ from enforcer.terminal import coloured, complain, fail, print_json, write_lines,
 
 if TYPE_CHECKING:
     from enforcer.audit.event import AuditEvent
-    from enforcer.settings import Settings
+    from enforcer.settings.gateway import Settings
 
 REFUSED = 1
 USAGE = 2
@@ -378,7 +378,7 @@ def _config_path(config: Path | None) -> Path | None:
 
 
 def _settings(config: Path | None, *, needs_policy: bool = True) -> "Settings":
-    from enforcer.settings import default_settings, load_settings
+    from enforcer.settings.load import default_settings, load_settings
 
     path = _config_path(config)
     return load_settings(path, needs_policy=needs_policy) if path else default_settings()

@@ -31,7 +31,9 @@ from enforcer.proxy.flow import FlowServices
 from enforcer.proxy.gate import Gate
 from enforcer.proxy.verifier import Verifier
 from enforcer.reload import PolicyReloader
-from enforcer.settings import Endpoint, Settings, system_upstreams
+from enforcer.settings.endpoint import Endpoint
+from enforcer.settings.gateway import Settings
+from enforcer.settings.load import system_upstreams
 
 log = logging.getLogger(__name__)
 

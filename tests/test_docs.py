@@ -9,7 +9,7 @@ import pytest
 from enforcer.policy.admit import admit_policy
 from enforcer.policy.document import PackDocument
 from enforcer.policy.source import Located
-from enforcer.settings import Settings
+from enforcer.settings.gateway import Settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from enforcer.settings import Endpoint
+from enforcer.settings.endpoint import Endpoint
 
 MAX_CONNECTIONS = 64
 CONNECTION_LIFETIME_S = 10.0

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from enforcer.dns.upstream import UpstreamError, ask_upstream, build_upstream_query
 from enforcer.dns.wire import RCODE, Query
 from enforcer.metrics import Metrics
-from enforcer.settings import Endpoint
+from enforcer.settings.endpoint import Endpoint
 
 # A single upstream is asked twice, since UDP may lose a packet.
 MIN_ATTEMPTS = 2

@@ -16,7 +16,7 @@ from enforcer.dns.responder import TCP, UDP, Ask, Asker, Responder
 from enforcer.metrics import Metrics
 from enforcer.policy.addresses import parse_address
 from enforcer.policy.model import Address
-from enforcer.settings import Endpoint
+from enforcer.settings.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 

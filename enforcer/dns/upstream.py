@@ -10,7 +10,7 @@ import secrets
 from enforcer.dns.response import build_opt
 from enforcer.dns.wire import HEADER, QR, TC, Query
 from enforcer.policy.names import fold_wire
-from enforcer.settings import Endpoint
+from enforcer.settings.endpoint import Endpoint
 
 
 class UpstreamError(Exception):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from enforcer.policy.addresses import parse_address
 from enforcer.policy.model import MAX_PORT, Address
 from enforcer.policy.names import parse_host
-from enforcer.settings import Endpoint
+from enforcer.settings.endpoint import Endpoint
 from enforcer.tls.clienthello import Malformed
 from enforcer.tls.first_bytes import NEED_MORE, NeedMore
 

@@ -27,7 +27,8 @@ from enforcer.proxy.inquiry import Denied, Inquiry, Resolve, Verify
 from enforcer.proxy.late_ssh import LateSsh
 from enforcer.proxy.own_doors import Listening, is_own_door
 from enforcer.proxy.splice import Passed, Splice
-from enforcer.settings import Endpoint, TlsSettings
+from enforcer.settings.endpoint import Endpoint
+from enforcer.settings.gateway import TlsSettings
 from enforcer.tls.clienthello import Malformed
 from enforcer.tls.first_bytes import NEED_MORE, AlertDescription, NeedMore
 

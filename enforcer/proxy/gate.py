@@ -16,7 +16,7 @@ from enforcer.proxy.collector import Collector
 from enforcer.proxy.entrances import MAX_HEAD_BYTES
 from enforcer.proxy.flow import Flow, FlowServices
 from enforcer.proxy.splice import Passed, Splice
-from enforcer.settings import Endpoint
+from enforcer.settings.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 

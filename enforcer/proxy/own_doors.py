@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from enforcer.policy.addresses import parse_address
 from enforcer.policy.model import Address
-from enforcer.settings import Endpoint
+from enforcer.settings.endpoint import Endpoint
 
 # By plane, as Service fills it while it binds.
 Listening = Mapping[str, Iterable[Endpoint]]

@@ -29,7 +29,7 @@ from enforcer.policy.model import Address
 from enforcer.policy.source import PolicyError
 from enforcer.proxy.addon import AddonServices, PolicyAddon
 from enforcer.proxy.verifier import Verifier
-from enforcer.settings import AuditSettings, TlsSettings
+from enforcer.settings.gateway import AuditSettings, TlsSettings
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.model import CertificateCheck, CertificateFact
 from enforcer.proxy.flow import FlowServices
 from enforcer.proxy.gate import Gate
-from enforcer.settings import Endpoint, TlsSettings
+from enforcer.settings.endpoint import Endpoint
+from enforcer.settings.gateway import TlsSettings
 
 ACCEPTED = CertificateFact(CertificateCheck.ACCEPTED, "issued by the right one")
 REFUSED = CertificateFact(CertificateCheck.REFUSED, "issued by somebody else")

@@ -14,7 +14,7 @@ import uvloop
 from integration.gate_harness import client_hello, running_gate
 
 from enforcer.policy.admit import admit_policy
-from enforcer.settings import Endpoint
+from enforcer.settings.endpoint import Endpoint
 
 ALLOWED, BLOCKED = "www.example.com", "connect.ngrok-agent.com"
 SERVER_V4, SERVER_V6 = "192.0.2.1", "2001:db8::1"

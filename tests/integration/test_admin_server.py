@@ -9,7 +9,7 @@ import pytest
 from enforcer.admin.app import build_app
 from enforcer.admin.server import MAX_CONNECTIONS, AdminServer
 from enforcer.metrics import Metrics
-from enforcer.settings import Endpoint
+from enforcer.settings.endpoint import Endpoint
 
 LOOPBACK = Endpoint("127.0.0.1", 0)
 GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"

@@ -21,7 +21,7 @@ from enforcer.dns.responder import Responder
 from enforcer.dns.server import DnsServer
 from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder
-from enforcer.settings import Endpoint
+from enforcer.settings.endpoint import Endpoint
 
 LOOPBACK = ["127.0.0.1", "::1"]
 BLOCKED = "connect.ngrok-agent.com"

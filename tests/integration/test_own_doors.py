@@ -2,7 +2,7 @@ import pytest
 
 from enforcer.policy.addresses import parse_address
 from enforcer.proxy.own_doors import is_local, is_own_door
-from enforcer.settings import Endpoint
+from enforcer.settings.endpoint import Endpoint
 
 LISTENING = {
     "proxy": [Endpoint("0.0.0.0", 8080), Endpoint("::", 8080)],

@@ -6,7 +6,8 @@ import pytest
 
 from enforcer.banner import render_banner
 from enforcer.policy.admit import admit_policy
-from enforcer.settings import Endpoint, default_settings
+from enforcer.settings.endpoint import Endpoint
+from enforcer.settings.load import default_settings
 
 LISTENING = {
     "dns": [Endpoint("127.0.0.1", 5053)],

@@ -8,7 +8,7 @@ from enforcer.dns.forwarder import PASSED_OVER_S, Forwarder
 from enforcer.dns.upstream import UpstreamError, build_upstream_query
 from enforcer.dns.wire import Edns, Query, parse_query
 from enforcer.metrics import Metrics
-from enforcer.settings import Endpoint
+from enforcer.settings.endpoint import Endpoint
 
 FIRST, SECOND = Endpoint("192.0.2.1", 53), Endpoint("192.0.2.2", 53)
 QUESTION = b"\1X\4test\0\0\1\0\1"

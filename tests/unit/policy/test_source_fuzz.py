@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from enforcer.policy.document import PackDocument, PolicyDocument
 from enforcer.policy.source import Located, PolicyError
-from enforcer.settings import Settings
+from enforcer.settings.gateway import Settings
 
 tokens = st.lists(
     st.sampled_from(

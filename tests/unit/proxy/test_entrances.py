@@ -19,7 +19,7 @@ from enforcer.proxy.entrances import (
     parse_socks_request,
     proxy_status,
 )
-from enforcer.settings import Endpoint
+from enforcer.settings.endpoint import Endpoint
 from enforcer.tls.clienthello import Malformed
 from enforcer.tls.first_bytes import NEED_MORE
 

@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from enforcer.policy.source import PolicyError
-from enforcer.settings import (
-    Endpoint,
+from enforcer.settings.endpoint import Endpoint
+from enforcer.settings.load import (
     default_settings,
     load_settings,
-    parse_endpoint,
     render_settings_schema,
     system_upstreams,
 )
@@ -92,49 +91,6 @@ def test_the_audit_trail_goes_where_this_user_may_write(monkeypatch, load):
     monkeypatch.setenv("STATE_DIRECTORY", "/state")
     assert load("drain_seconds: 1\n").audit.path == Path("/state/audit.db")
     assert default_settings().audit.path == Path("/state/audit.db")
-
-
-@pytest.mark.parametrize(
-    ("text", "endpoint"),
-    [
-        ("192.0.2.1:53", Endpoint("192.0.2.1", 53)),
-        ("0.0.0.0:0", Endpoint("0.0.0.0", 0)),
-        ("[2001:DB8::1]:5353", Endpoint("2001:db8::1", 5353)),
-        ("[fe80::1%eth0]:53", Endpoint("fe80::1%eth0", 53)),
-    ],
-)
-def test_an_endpoint_is_an_address_and_a_port(text, endpoint):
-    assert parse_endpoint(text) == endpoint
-    assert parse_endpoint(str(endpoint)) == endpoint
-
-
-@pytest.mark.parametrize("text", ["192.0.2.1", "2001:db8::1"])
-def test_an_upstream_may_leave_out_the_port(text):
-    assert parse_endpoint(text, 53) == Endpoint(text, 53)
-    with pytest.raises(ValueError, match="not an address with a port"):
-        parse_endpoint(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        ":53",
-        "localhost:53",
-        "192.0.2.1:",
-        "192.0.2.1:65536",
-        "192.0.2.1:-1",
-        "192.0.2.1:5_3",
-        "192.0.2.1:53:53",
-        "192.0.2.1:\u0665\u0663",
-        "[192.0.2.1:53",
-        "[2001:db8::1]",
-        "[2001:db8::1]53",
-    ],
-)
-def test_what_is_no_endpoint_is_refused(text):
-    with pytest.raises(ValueError, match="not an address with a port"):
-        parse_endpoint(text)
 
 
 @pytest.mark.parametrize(

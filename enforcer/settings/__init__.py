@@ -1,0 +1,1 @@
+"""One gateway's settings: endpoint, section, dns, gateway (the whole file), load."""

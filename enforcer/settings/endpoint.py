@@ -1,0 +1,58 @@
+"""An address and a port, as settings write them."""
+
+import re
+from ipaddress import ip_address
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from enforcer.policy.model import MAX_PORT
+
+DNS_PORT = 53
+_ENDPOINT = re.compile(r"(?:\[([^\]]*)\]|([^:]*)):([0-9]{1,5})")
+
+
+class Endpoint(NamedTuple):
+    """An address and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_endpoint(text: str, default_port: int | None = None) -> Endpoint:
+    """``192.0.2.1:53``, ``[2001:db8::1]:53``, or without the port where there is a default.
+
+    Raises ValueError.
+    """
+    found = _ENDPOINT.fullmatch(text)
+    try:
+        if found is None:
+            endpoint = Endpoint(str(ip_address(text)), -1 if default_port is None else default_port)
+        else:
+            endpoint = Endpoint(str(ip_address(found[1] or found[2])), int(found[3]))
+    except ValueError:
+        endpoint = None
+    if endpoint is None or not 0 <= endpoint.port <= MAX_PORT:
+        raise ValueError(
+            f"{text!r} is not an address with a port; write it as 192.0.2.1:53 or [2001:db8::1]:53"
+        )
+    return endpoint
+
+
+def _listener(value: Any) -> Any:
+    return parse_endpoint(str(value))
+
+
+def _upstream(value: Any) -> Any:
+    endpoint = parse_endpoint(str(value), DNS_PORT)
+    if not endpoint.port:
+        raise ValueError(f"{value!r} has port 0, where nobody listens; write {DNS_PORT}")
+    return endpoint
+
+
+_TEXT = WithJsonSchema({"type": "string"})
+Listener = Annotated[Any, BeforeValidator(_listener), _TEXT]
+Upstream = Annotated[Any, BeforeValidator(_upstream), _TEXT]
