@@ -21,8 +21,7 @@ WITHOUT_TWIN = {
     "dns/upstream": "integration/test_dns_server.py asks real servers through it",
     "proxy/dial": "integration/test_gate.py dials what answers, refuses and is silent",
     "proxy/flow": "integration/test_gate.py plays whole flows",
-    "settings/dns": "tests/unit/settings/test_load.py loads it with its gateway",
-    "settings/gateway": "the same",
+    "settings/gateway": "tests/unit/settings/test_load.py loads it",
     "settings/section": "the same",
     "proxy/look": "integration/test_verify_online.py looks through it",
 }
