@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from enforcer.policy.addresses import longest_prefix
+from enforcer.policy.client_class import ClientClasses
 from enforcer.policy.model import (
     Action,
     Address,
@@ -55,6 +56,23 @@ class CompiledPolicy:
     # Names whose lookup is blocked for every client, in wire form: the DNS fast path.
     dns_blocked: Mapping[bytes, Verdict] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
+    clients: ClientClasses = field(default_factory=lambda: ClientClasses(()))
+    has_ns_triggers: bool = False
+    depends_on_time: bool = False
+
+    @property
+    def depends_on_client(self) -> bool:
+        return len(self.clients) > 0
+
+    def client_class(self, client: Address | None) -> int:
+        """A number that two clients share only if every verdict on them is the same."""
+        return self.clients.of(client)
+
+    def is_guarded(self, name: str) -> bool:
+        """Whether the policy is about this name: a Connect URL's host, or a rule's name part."""
+        return name in self.connect_urls or any(
+            rule.match.has_name for _, rule in self.candidates(name)
+        )
 
     def candidates(self, name: str) -> Iterator[tuple[NameFit, Rule]]:
         """Every rule whose name part fits, with how well; Connect URLs are asked for apart."""
@@ -128,6 +146,9 @@ def compile_policy(policy: Policy) -> CompiledPolicy:
         nameless=tuple(rule for rule in policy.rules if not rule.match.has_name),
         connect_urls={name: tuple(rules) for name, rules in hosts.items()},
         hint=" or ".join(map(str, policy.connect_urls)),
+        clients=ClientClasses(network for rule in rules for network in rule.match.clients),
+        has_ns_triggers=any(rule.match.nsdnames or rule.match.nsips for rule in rules),
+        depends_on_time=any(rule.match.windows for rule in rules),
     )
 
 

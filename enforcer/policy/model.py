@@ -7,7 +7,12 @@ NamedTuples, since one of each is made per connection.
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from enforcer.policy.time_window import TimeWindow
+
+if TYPE_CHECKING:
+    from enforcer.policy.lists import NameList
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -50,12 +55,43 @@ class Mode(StrEnum):
 
 
 class Refusal(StrEnum):
-    """How the DNS plane answers a blocked name (RPZ's actions)."""
+    """How the DNS plane answers a blocked name (RPZ's actions).
+
+    The last three are about lookups alone: TCP_ONLY truncates the answer, so that the
+    client asks again over TCP, which lets it through; CNAME and LOCAL_DATA answer with
+    what the rule says instead. Their rules are for the DNS plane only (see Rule.planes).
+    """
 
     NXDOMAIN = "nxdomain"
     NODATA = "nodata"
     REFUSED = "refused"
+    DROP = "drop"
     SINKHOLE = "sinkhole"
+    TCP_ONLY = "tcp_only"
+    CNAME = "cname"
+    LOCAL_DATA = "local_data"
+
+
+REWRITES = frozenset((Refusal.TCP_ONLY, Refusal.CNAME, Refusal.LOCAL_DATA))
+
+
+class Delegation(StrEnum):
+    """When the name servers of a zone are asked for, where rules are about them.
+
+    ``strict`` before the first answer, ``async`` beside it, for the answers after.
+    """
+
+    OFF = "off"
+    ASYNC = "async"
+    STRICT = "strict"
+
+
+class StripEch(StrEnum):
+    """Whose HTTPS and SVCB answers lose their ``ech`` (see CompiledPolicy.is_guarded)."""
+
+    GUARDED = "guarded"
+    ALL = "all"
+    NEVER = "never"
 
 
 class OnFailure(StrEnum):
@@ -82,21 +118,38 @@ class PortRange(NamedTuple):
     last: int
 
 
+class LocalRecord(NamedTuple):
+    """A record that a rule answers with; ``rdata`` is wire form without compression."""
+
+    rtype: int
+    ttl_s: int
+    rdata: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A request matches when every part that is not empty has an entry that matches."""
+    """A request matches when every part that is not empty has an entry that matches.
+
+    The first four are one part, the name. ``nsdnames`` are names and all below them.
+    """
 
     names: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
+    lists: "tuple[NameList, ...]" = ()
     addresses: tuple[Network, ...] = ()
     ports: tuple[PortRange, ...] = ()
     clients: tuple[Network, ...] = ()
     protocols: tuple[Protocol, ...] = ()
+    nsdnames: tuple[str, ...] = ()
+    nsips: tuple[Network, ...] = ()
+    qtypes: tuple[int, ...] = ()
+    windows: tuple[TimeWindow, ...] = ()
+    planes: tuple[Plane, ...] = ()
 
     @property
     def has_name(self) -> bool:
-        return bool(self.names or self.suffixes or self.patterns)
+        return bool(self.names or self.suffixes or self.patterns or self.lists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +177,12 @@ class ConnectUrl:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of a policy or a pack; a Connect URL and the default are rules too."""
+    """One rule of a policy or a pack; a Connect URL and the default are rules too.
+
+    ``passthru`` is an allow that ends the search: what the name leads to is not judged.
+    ``rank`` is the place of the rule among those that load read, ``zone`` that of its RPZ
+    zone, from 1; 0 is for a rule of no zone.
+    """
 
     id: str
     action: Action
@@ -135,6 +193,18 @@ class Rule:
     sinkhole: tuple[Address, ...] = ()
     from_pack: bool = False
     connect_url: ConnectUrl | None = None
+    cname: str = ""
+    records: tuple[LocalRecord, ...] = ()
+    passthru: bool = False
+    rank: int = 0
+    zone: int = 0
+
+    @property
+    def planes(self) -> tuple[Plane, ...]:
+        """The planes that it is for; empty for all."""
+        if self.action is Action.BLOCK and self.refusal in REWRITES:
+            return (Plane.DNS,)
+        return self.match.planes
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +220,8 @@ class Policy:
     files: tuple[str, ...]
     digest: str
     source: Source = field(default=Source("", 0))
+    delegation: Delegation = Delegation.STRICT
+    strip_ech: StripEch = StripEch.GUARDED
 
 
 class CertificateCheck(StrEnum):
@@ -171,7 +243,9 @@ class Request(NamedTuple):
     """What a plane knows when it asks. ``None`` means "not known yet".
 
     ``name`` is folded text (see names.fold); an empty name means that there is none.
-    ``time_s`` is seconds since the epoch.
+    ``time_s`` is seconds since the epoch. Of the DNS plane: ``qtype`` is the type that is
+    asked for, ``over_tcp`` how, ``nsdnames`` and ``nsips`` are the name servers of the
+    zone, folded text and addresses.
     """
 
     plane: Plane
@@ -182,13 +256,18 @@ class Request(NamedTuple):
     protocol: Protocol | None = None
     certificate: CertificateFact | None = None
     time_s: float = 0.0
+    qtype: int | None = None
+    over_tcp: bool = False
+    nsdnames: tuple[str, ...] | None = None
+    nsips: tuple[Address, ...] | None = None
 
 
 class Verdict(NamedTuple):
     """The answer, with the rule that gave it and where that rule is written.
 
     ``verify`` names the Connect URL whose certificate must be checked before
-    anything is let through: check, then ask again with the fact.
+    anything is let through: check, then ask again with the fact. ``passthru``: what the
+    name leads to need not be judged.
     """
 
     action: Action
@@ -200,6 +279,9 @@ class Verdict(NamedTuple):
     sinkhole: tuple[Address, ...] = ()
     connect_url: ConnectUrl | None = None
     verify: ConnectUrl | None = None
+    cname: str = ""
+    records: tuple[LocalRecord, ...] = ()
+    passthru: bool = False
 
     @property
     def blocks(self) -> bool:
