@@ -1,129 +1,193 @@
-"""What an upstream's reply leads to, read from bytes: aliases, addresses, and where OPT is.
+"""What an upstream's reply leads to, and how long it may be kept, read from bytes.
 
-Records of other kinds are stepped over, and stay as they are when the reply is passed
-on. Never raises, whatever the bytes (RFC 1035 4).
+Aliases, addresses and services are what the policy is asked about; places are offsets
+into the reply, for whoever changes it. Never raises, whatever the bytes (RFC 1035 4).
 """
 
-from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
-from enforcer.dns.wire import AAAA, CNAME, DNAME, HEADER, OPT, RECORD, A
+from enforcer.dns.records import (
+    HTTPS,
+    MAX_RECORDS,
+    POINTER,
+    SOA,
+    SVCB,
+    UNREADABLE,
+    UnreadableError,
+    read_name,
+    skip_name,
+)
+from enforcer.dns.wire import AAAA, ANY, CNAME, DNAME, HEADER, OPT, RCODE, RECORD, A
 from enforcer.policy.model import Address
-from enforcer.policy.names import MAX_LABEL_BYTES, MAX_WIRE_BYTES, fold_wire
 
-# A reply with more than this is no answer that anybody uses.
-MAX_RECORDS: Final = 4096
-_POINTER: Final = 0xC0  # RFC 1035 4.1.4
+# SvcParamKeys, RFC 9460 14.3.2.
+MANDATORY, IPV4HINT, ECH, IPV6HINT = 0, 4, 5, 6
 _V4_BYTES, _V6_BYTES = 4, 16
+_MINIMUM_BYTES: Final = 4  # SOA's last field
+_NXDOMAIN: Final = 3
+_NO_TTL: Final = 1 << 31  # above what a TTL can be (RFC 2181 8)
+
+
+class Service(NamedTuple):
+    """A HTTPS or SVCB record (RFC 9460), whatever section it is in.
+
+    ``hints`` are the addresses of ipv4hint and ipv6hint; ``ech`` says that it has one.
+    """
+
+    owner_at: int
+    data_at: int
+    params_at: int
+    end: int
+    ech: bool
+    hints: tuple[Address, ...]
 
 
 class Answer(NamedTuple):
-    """What a reply leads to. ``aliases`` are folded wire names of CNAME and DNAME targets."""
+    """What a reply leads to.
+
+    ``aliases`` are folded wire names that CNAME, DNAME, HTTPS and SVCB name as targets, in
+    the reply's order; ``addresses`` are those of A and AAAA in the answer section.
+    ``opt_at`` is where OPT stands, ``ttl_at`` where each TTL but OPT's does.
+    ``ttl_s`` is how long the whole reply is good for: its smallest TTL, for a negative
+    answer that of RFC 2308 5, and None where nothing says so.
+    ``negative`` means that there is no record of the type that was asked for.
+    """
 
     aliases: tuple[bytes, ...]
     addresses: tuple[Address, ...]
     opt_at: int | None
+    ttl_at: tuple[int, ...] = ()
+    ttl_s: int | None = None
+    negative: bool = False
+    services: tuple[Service, ...] = ()
 
 
-class _UnreadableError(Exception):
-    """Leaves this module only as None."""
+class _Found:
+    """What the records so far lead to."""
 
+    __slots__ = ("addresses", "aliases", "services")
 
-class _Record(NamedTuple):
-    owner_at: int
-    kind: int
-    data_at: int
-    end: int
+    def __init__(self) -> None:
+        self.aliases: list[bytes] = []
+        self.addresses: list[Address] = []
+        self.services: list[Service] = []
 
 
 def parse_answer(reply: bytes) -> Answer | None:
     """What a reply leads to; None when it cannot be read to its end."""
     try:
         return _parse(reply)
-    except _UnreadableError:
+    except UNREADABLE:
         return None
 
 
 def _parse(reply: bytes) -> Answer:
-    if len(reply) < HEADER.size:
-        raise _UnreadableError
-    _, _, questions, answers, authorities, additionals = HEADER.unpack_from(reply)
-    if questions + answers + authorities + additionals > MAX_RECORDS:
-        raise _UnreadableError
-    at = HEADER.size
+    _, flags, questions, answers, authorities, additionals = HEADER.unpack_from(reply)
+    total = answers + authorities + additionals
+    if total > MAX_RECORDS:
+        raise UnreadableError
+    at, size = HEADER.size, len(reply)
     for _ in range(questions):
-        at = _skip_name(reply, at) + 4
-    aliases: list[bytes] = []
-    addresses: list[Address] = []
-    opt_at = None
-    for index, record in enumerate(_records(reply, at, answers + authorities + additionals)):
-        if index < answers:
-            _read_record(reply, record, aliases, addresses)
-        elif record.kind == OPT and index >= answers + authorities:
-            opt_at = record.owner_at
-    return Answer(tuple(aliases), tuple(addresses), opt_at)
-
-
-def _records(reply: bytes, at: int, count: int) -> Iterator[_Record]:
-    for _ in range(count):
-        owner_at, at = at, _skip_name(reply, at)
+        at = skip_name(reply, at) + 4
+    qtype = reply[at - 4] << 8 | reply[at - 3] if questions else 0
+    found = _Found()
+    ttl_at: list[int] = []
+    smallest_s, minimum_s, opt_at, answered = _NO_TTL, None, None, False
+    additional = answers + authorities
+    for index in range(total):
+        owner_at = at
+        # Most owners are a pointer to the question.
+        at = at + 2 if reply[at] >= POINTER else skip_name(reply, at)
+        kind, _, ttl_s, length = RECORD.unpack_from(reply, at)
         data_at = at + RECORD.size
-        if data_at > len(reply):
-            raise _UnreadableError
-        kind, _, _, length = RECORD.unpack_from(reply, at)
-        at = data_at + length
-        if at > len(reply):
-            raise _UnreadableError
-        yield _Record(owner_at, kind, data_at, at)
+        end = data_at + length
+        if end > size:
+            raise UnreadableError
+        if kind == OPT:
+            opt_at = owner_at if index >= additional else opt_at
+        else:
+            ttl_at.append(at + 4)
+            # RFC 2181 8: a TTL with its first bit set is zero.
+            smallest_s = min(smallest_s, ttl_s if ttl_s < _NO_TTL else 0)
+            if index < answers:
+                answered = answered or qtype in (kind, ANY)
+                _read_record(reply, kind, owner_at, data_at, end, found)
+            elif kind in (HTTPS, SVCB):
+                found.services.append(_read_service(reply, owner_at, data_at, end))
+            elif kind == SOA and index < additional and length >= _MINIMUM_BYTES:
+                minimum_s = int.from_bytes(reply[end - _MINIMUM_BYTES : end], "big")
+        at = end
+    if at > size:
+        raise UnreadableError
+    negative = not answered or flags & RCODE == _NXDOMAIN
+    return Answer(
+        tuple(found.aliases),
+        tuple(found.addresses),
+        opt_at,
+        tuple(ttl_at),
+        _keep_s(smallest_s, minimum_s) if negative else smallest_s,
+        negative,
+        tuple(found.services),
+    )
+
+
+def _keep_s(smallest_s: int, minimum_s: int | None) -> int | None:
+    """RFC 2308 5: SOA's TTL or its MINIMUM, the lesser; without SOA it is not to be kept."""
+    return None if minimum_s is None else min(smallest_s, minimum_s)
 
 
 def _read_record(
-    reply: bytes, record: _Record, aliases: list[bytes], addresses: list[Address]
+    reply: bytes, kind: int, owner_at: int, data_at: int, end: int, found: _Found
 ) -> None:
-    data = reply[record.data_at : record.end]
-    if record.kind == A and len(data) == _V4_BYTES:
-        addresses.append(IPv4Address(data))
-    elif record.kind == AAAA and len(data) == _V6_BYTES:
-        addresses.append(IPv6Address(data))
-    elif record.kind in (CNAME, DNAME):
-        aliases.append(_read_name(reply, record.data_at))
+    """A record of the answer section."""
+    if kind == A:
+        if end - data_at == _V4_BYTES:
+            found.addresses.append(IPv4Address(reply[data_at:end]))
+    elif kind == AAAA:
+        if end - data_at == _V6_BYTES:
+            found.addresses.append(IPv6Address(reply[data_at:end]))
+    elif kind in (CNAME, DNAME):
+        found.aliases.append(read_name(reply, data_at))
+    elif kind in (HTTPS, SVCB):
+        found.services.append(_read_service(reply, owner_at, data_at, end))
+        target = read_name(reply, data_at + 2)
+        # RFC 9460 2.5: "." is the owner itself, or nothing.
+        if target != b"\0":
+            found.aliases.append(target)
 
 
-def _skip_name(data: bytes, at: int) -> int:
-    """Where the name at ``at`` ends."""
-    while at < len(data):
-        length = data[at]
-        if not length:
-            return at + 1
-        if length >= _POINTER:
-            return at + 2
-        if length > MAX_LABEL_BYTES:
-            break
-        at += 1 + length
-    raise _UnreadableError
+def _read_service(reply: bytes, owner_at: int, data_at: int, end: int) -> Service:
+    """RFC 9460 2.2. What is malformed there is not readable: a client may take it otherwise."""
+    params_at = skip_name(reply, data_at + 2)
+    hints: list[Address] = []
+    ech = False
+    for key, start, stop in walk_params(reply, params_at, end):
+        if key == ECH:
+            ech = True
+        elif key == IPV4HINT:
+            hints += map(IPv4Address, _split(reply[start:stop], _V4_BYTES))
+        elif key == IPV6HINT:
+            hints += map(IPv6Address, _split(reply[start:stop], _V6_BYTES))
+    return Service(owner_at, data_at, params_at, end, ech, tuple(hints))
 
 
-def _read_name(data: bytes, at: int) -> bytes:
-    """Folded wire form of a name that may be compressed (RFC 1035 4.1.4).
+def walk_params(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
+    """Key of each SvcParam, where its value starts and where it ends. Raises UnreadableError."""
+    params = []
+    while at < end:
+        start = at + 4
+        stop = start + int.from_bytes(data[at + 2 : start], "big")
+        if stop > end:
+            raise UnreadableError
+        params.append((int.from_bytes(data[at : at + 2], "big"), start, stop))
+        at = stop
+    if at != end:
+        raise UnreadableError
+    return params
 
-    A pointer must lead to before the labels that it follows, so none leads in a circle.
-    """
-    name = bytearray()
-    segment_at = at
-    while at < len(data) and len(name) <= MAX_WIRE_BYTES:
-        length = data[at]
-        if length >= _POINTER:
-            at = (length & ~_POINTER) << 8 | int.from_bytes(data[at + 1 : at + 2], "big")
-            if at >= segment_at:
-                break
-            segment_at = at
-        elif length > MAX_LABEL_BYTES:
-            break
-        else:
-            end = at + 1 + length
-            name += data[at:end]
-            if not length:
-                return fold_wire(bytes(name))
-            at = end
-    raise _UnreadableError
+
+def _split(packed: bytes, size: int) -> list[bytes]:
+    if len(packed) % size:
+        raise UnreadableError
+    return [packed[at : at + size] for at in range(0, len(packed), size)]
