@@ -70,8 +70,8 @@ def skip_name(data: bytes, at: int) -> int:
     return at + 1
 
 
-def read_name(data: bytes, at: int) -> bytes:
-    """Folded wire form of a name that may be compressed. Raises one of UNREADABLE.
+def read_name(data: bytes, at: int, *, folded: bool = True) -> bytes:
+    """Wire form of a name that may be compressed. Raises one of UNREADABLE.
 
     A pointer must lead to before the labels that it follows, so none leads in a circle.
     """
@@ -85,7 +85,7 @@ def read_name(data: bytes, at: int) -> bytes:
             name += data[start : at + 1]
             if len(name) > MAX_WIRE_BYTES:
                 raise UnreadableError
-            return fold_wire(name)
+            return fold_wire(name) if folded else name
         if length < POINTER:
             raise UnreadableError
         name += data[start:at]
