@@ -55,7 +55,7 @@ def test_record_may_get_other_data():
 
 def test_owners_are_compressed_again():
     rebuilt = rebuild(REPLY, {})
-    assert rebuilt.count(b"\3two\7example\3net\0") == 4  # one owner of three, three data
+    assert rebuilt.lower().count(b"\3two\7example\3net\0") == 4  # one owner of three, three data
 
 
 @pytest.mark.parametrize("length", range(0, len(REPLY), 3))
