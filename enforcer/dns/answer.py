@@ -84,17 +84,15 @@ def parse_answer(reply: bytes) -> Answer | None:
 
 def _parse(reply: bytes) -> Answer:
     _, flags, questions, answers, authorities, additionals = HEADER.unpack_from(reply)
-    total = answers + authorities + additionals
-    if total > MAX_RECORDS:
+    additional = answers + authorities
+    total = additional + additionals
+    at, size = _skip_questions(reply, questions), len(reply)
+    if total > MAX_RECORDS or at > size:
         raise UnreadableError
-    at, size = HEADER.size, len(reply)
-    for _ in range(questions):
-        at = skip_name(reply, at) + 4
     qtype = reply[at - 4] << 8 | reply[at - 3] if questions else 0
     found = _Found()
     ttl_at: list[int] = []
     smallest_s, minimum_s, opt_at, answered = _NO_TTL, None, None, False
-    additional = answers + authorities
     for index in range(total):
         owner_at = at
         # Most owners are a pointer to the question.
@@ -105,7 +103,10 @@ def _parse(reply: bytes) -> Answer:
         if end > size:
             raise UnreadableError
         if kind == OPT:
-            opt_at = owner_at if index >= additional else opt_at
+            # RFC 6891 6.1.1: one, and in the additional section.
+            if index < additional or opt_at is not None:
+                raise UnreadableError
+            opt_at = owner_at
         else:
             ttl_at.append(at + 4)
             # RFC 2181 8: a TTL with its first bit set is zero.
@@ -118,8 +119,6 @@ def _parse(reply: bytes) -> Answer:
             elif kind == SOA and index < additional and length >= _MINIMUM_BYTES:
                 minimum_s = int.from_bytes(reply[end - _MINIMUM_BYTES : end], "big")
         at = end
-    if at > size:
-        raise UnreadableError
     negative = not answered or flags & RCODE == _NXDOMAIN
     return Answer(
         tuple(found.aliases),
@@ -130,6 +129,13 @@ def _parse(reply: bytes) -> Answer:
         negative,
         tuple(found.services),
     )
+
+
+def _skip_questions(reply: bytes, count: int) -> int:
+    at = HEADER.size
+    for _ in range(count):
+        at = skip_name(reply, at) + 4
+    return at
 
 
 def _keep_s(smallest_s: int, minimum_s: int | None) -> int | None:
