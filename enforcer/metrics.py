@@ -46,6 +46,13 @@ class Series:
             values: Cell() for values in product(*self.labels.values())
         }
 
+    def extend(self, label: str, value: str) -> None:
+        """One more value of a label, known from the settings before anything is counted."""
+        if value not in self.labels[label]:
+            self.labels[label] += (value,)
+            for values in product(*self.labels.values()):
+                self.cells.setdefault(values, Cell())
+
     def cell(self, *values: str) -> Cell:
         """The cell of these label values, in the order of ``labels``."""
         return self.cells.get(values) or self._other(values)
@@ -100,17 +107,59 @@ class Metrics(Collector):
             "enforcer_dns_queries_total",
             "DNS queries answered, by what the policy said and by transport.",
             action=Action,
-            transport=("udp", "tcp"),
+            transport=("udp", "tcp", "dot"),
         )
         self.dns_discarded = Series(
             "enforcer_dns_discarded_total",
             "DNS packets that were not answered or answered with an error, by reason.",
-            reason=("malformed", "unsupported", "upstream_failed", "overloaded", "internal_error"),
+            reason=(
+                "malformed",
+                "unsupported",
+                "upstream_failed",
+                "overloaded",
+                "internal_error",
+                "prohibited",
+                "rate_limited",
+                "proxy_header",
+                "tls_handshake",
+                "too_many_connections",
+            ),
+        )
+        self.dns_open_connections = Series(
+            "enforcer_dns_open_connections", "TCP and TLS connections of DNS clients that are open."
         )
         self.dns_upstream_queries = Series(
             "enforcer_dns_upstream_queries_total",
-            "Queries sent to upstream resolvers, by how they ended.",
-            result=("answered", "timeout", "malformed", "unreachable"),
+            "Queries sent to upstream resolvers, by upstream and by how they ended.",
+            upstream=(OTHER,),
+            result=("answered", "timeout", "unreachable", "untrusted", "malformed"),
+        )
+        self.dns_upstream_ignored = Series(
+            "enforcer_dns_upstream_ignored_total",
+            "Messages from upstreams, or in their name, that were no reply to what was asked.",
+            reason=(
+                "malformed",
+                "oversize",
+                "other_address",
+                "other_id",
+                "other_question",
+                "other_case",
+                "other_cookie",
+            ),
+        )
+        self.dns_upstream_rtt = Series(
+            "enforcer_dns_upstream_rtt_seconds",
+            "How long an upstream takes to reply, smoothed; 0 when it never did.",
+            upstream=(OTHER,),
+        )
+        self.dns_upstream_healthy = Series(
+            "enforcer_dns_upstream_healthy",
+            "Whether an upstream is asked (1) or passed over because it failed (0).",
+            upstream=(OTHER,),
+        )
+        self.dns_coalesced = Series(
+            "enforcer_dns_coalesced_total",
+            "Queries that waited for the reply to the same question of somebody else.",
         )
         self.tls_connections = Series(
             "enforcer_tls_connections_total",

@@ -14,6 +14,7 @@ from enforcer.dns.wire import (
     AAAA,
     ANY,
     CD,
+    COOKIE_OPTION,
     EDNS_DO,
     HEADER,
     IN,
@@ -41,6 +42,7 @@ _BAD_VERSION: Final = 16
 _SOA: Final = 6
 _EDE_OPTION: Final = 15  # RFC 8914 2
 _OPT_HEAD: Final = struct.Struct("!BHHIH")
+_OPTION_HEAD: Final = struct.Struct("!HH")
 _RECORD_HEAD: Final = struct.Struct("!HHHIH")
 _QUESTION_POINTER: Final = 0xC000 | HEADER.size
 # Who says so: MNAME enforcer.invalid, RNAME hostmaster.enforcer.invalid (RFC 2606 2),
@@ -57,6 +59,7 @@ class Ede(IntEnum):
 
     NOT_READY = 14
     BLOCKED = 15  # by a policy of the operator of this server
+    PROHIBITED = 18  # this client may not ask here
     NO_REACHABLE_AUTHORITY = 22
     INVALID_DATA = 24
 
@@ -89,22 +92,27 @@ def build_failure(query: Query, ede: Ede, text: str) -> bytes:
     return _build(query, 2, opt=build_opt(query, ede, text))
 
 
-def build_refused(query: Query) -> bytes:
-    """REFUSED, for a question that this server has nothing to do with."""
-    return _build(query, _REFUSED, opt=build_opt(query))
+def build_refused(query: Query, ede: Ede | None = None, text: str = "") -> bytes:
+    """REFUSED, for a question or a client that this server has nothing to do with."""
+    return _build(query, _REFUSED, opt=build_opt(query, ede, text))
 
 
 def build_bad_version(query: Query) -> bytes:
     """BADVERS: this speaks EDNS version 0 (RFC 6891 6.1.3)."""
     extended = (_BAD_VERSION >> 4) << 24
+    if query.edns and query.edns.do:
+        extended |= EDNS_DO
     opt = _OPT_HEAD.pack(0, OPT, MAX_UDP_BYTES, extended, 0)
     return _build(query, _BAD_VERSION & 0xF, opt=opt)
 
 
 def build_header_only(ident: int, flags: int, rcode: int) -> bytes:
-    """An error for a query whose question could not be used."""
-    kept = flags & (OPCODE | RD)
-    return HEADER.pack(ident, QR | RA | kept | rcode, 0, 0, 0, 0)
+    """An error for a query whose question could not be used.
+
+    RD and RA mean something for QUERY alone, whose opcode is 0 (RFC 1035 4.1.1).
+    """
+    kept = flags & OPCODE or RA | flags & RD
+    return HEADER.pack(ident, QR | kept | rcode, 0, 0, 0, 0)
 
 
 def pass_on(query: Query, reply: bytes, answer: Answer | None) -> bytes:
@@ -119,11 +127,31 @@ def pass_on(query: Query, reply: bytes, answer: Answer | None) -> bytes:
     opt = build_opt(query)
     if answer.opt_at is not None:
         struct.pack_into("!H", passed, answer.opt_at + 3, MAX_UDP_BYTES)
+        if query.edns and query.edns.cookie:
+            _add_option(passed, answer.opt_at, COOKIE_OPTION, query.edns.cookie)
     elif opt and len(passed) + len(opt) <= MAX_MESSAGE_BYTES:
         additionals = int.from_bytes(passed[10:12], "big") + 1
         passed[10:12] = additionals.to_bytes(2, "big")
         passed += opt
     return bytes(passed)
+
+
+def _add_option(message: bytearray, opt_at: int, code: int, data: bytes) -> None:
+    """One more option in the OPT whose owner stands at ``opt_at``, if there is room."""
+    option = _OPTION_HEAD.pack(code, len(data)) + data
+    if len(message) + len(option) > MAX_MESSAGE_BYTES:
+        return
+    options_at = opt_at + _OPT_HEAD.size
+    length = int.from_bytes(message[options_at - 2 : options_at], "big")
+    struct.pack_into("!H", message, options_at - 2, length + len(option))
+    message[options_at + length : options_at + length] = option
+
+
+def build_truncated(query: Query) -> bytes:
+    """An answer that only says: ask over TCP."""
+    opt = build_opt(query)
+    flags = QR | RA | TC | query.flags & (RD | CD)
+    return HEADER.pack(query.id, flags, 1, 0, 0, bool(opt)) + query.question + opt
 
 
 def fit_udp(query: Query, response: bytes) -> bytes:
@@ -171,14 +199,15 @@ def _address_type(address: Address) -> int:
 def build_opt(query: Query, ede: Ede | None = None, text: str = "") -> bytes:
     """OPT of our own, where the client sent one (RFC 6891 6.1.1), with the error as its option.
 
-    It speaks for one hop: to the client, and without an error to an upstream.
+    It speaks for one hop, to the client. ``query.edns.cookie`` goes back as it is.
     """
     if query.edns is None:
         return b""
-    option = b""
+    cookie = query.edns.cookie
+    option = _OPTION_HEAD.pack(COOKIE_OPTION, len(cookie)) + cookie if cookie else b""
     if ede is not None:
         encoded = text.encode("utf-8", "replace")[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
         data = ede.to_bytes(2, "big") + encoded.encode()
-        option = struct.pack("!HH", _EDE_OPTION, len(data)) + data
+        option += _OPTION_HEAD.pack(_EDE_OPTION, len(data)) + data
     flags = EDNS_DO if query.edns.do else 0
     return _OPT_HEAD.pack(0, OPT, MAX_UDP_BYTES, flags, len(option)) + option

@@ -1,7 +1,6 @@
-"""The sockets: UDP and TCP, and the way of each Ask to the forwarder and back.
+"""The sockets: UDP, TCP and TLS, and the way of each Ask to the forwarder and back.
 
-Bounded: so many queries wait for upstreams at once, so many TCP connections, and so
-many queries on each. RFC 7766 for TCP: pipelined, answered in any order, idle closed.
+Bounded: so many queries wait for upstreams at once; ``tcp`` bounds the connections.
 """
 
 import asyncio
@@ -9,33 +8,41 @@ import logging
 import socket
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
+from enforcer.dns.access import PRIVATE, Access
+from enforcer.dns.dot import DotCertificate, DotListener
 from enforcer.dns.forwarder import Forwarder
-from enforcer.dns.responder import TCP, UDP, Ask, Asker, Responder
+from enforcer.dns.proxy_header import ProxyHeader, parse_proxy_header
+from enforcer.dns.rate import RateLimit, client_key
+from enforcer.dns.responder import UDP, Ask, Asker, Responder
+from enforcer.dns.tcp import Connections, Send, StreamLimits, TcpConnection
+from enforcer.dns.turn_away import refuse, truncate
 from enforcer.metrics import Metrics
 from enforcer.policy.addresses import parse_address
-from enforcer.policy.model import Address
 from enforcer.settings.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 1000
 ANY_PORT_TRIES = 20
-MAX_TCP_CONNECTIONS = 500
-MAX_PIPELINED = 50
-TCP_IDLE_S = 10.0  # RFC 7766 6.2.3: seconds, not minutes
 # The kernel drops what does not fit while the loop is busy; this is a burst's worth.
 _RECEIVE_BUFFER_BYTES = 4 << 20
-_MAX_MESSAGE_BYTES = 2 + 0xFFFF
-
-Send = Callable[[bytes | None], None]
 
 parse_client = lru_cache(maxsize=4096)(parse_address)
 
 
+class Serving(NamedTuple):
+    """Who is served, how often, and by what bounds. ``proxies`` may speak for others."""
+
+    access: Access = Access(PRIVATE)
+    rate: RateLimit | None = None
+    proxies: Access = Access(())
+    limits: StreamLimits = StreamLimits()
+
+
 class DnsServer:
-    """Listens on UDP and TCP, and keeps count of what waits."""
+    """Listens on UDP, TCP and TLS, and keeps count of what waits."""
 
     def __init__(
         self,
@@ -43,15 +50,19 @@ class DnsServer:
         forwarder: Forwarder,
         metrics: Metrics,
         clock: Callable[[], float],
+        serving: Serving = Serving(),  # noqa: B008 immutable
     ) -> None:
         self.responder = responder
         self.clock = clock
+        self.serving = serving
         self._forwarder = forwarder
         self._discarded = metrics.dns_discarded
+        self._over_limit = 0
         self._udp: list[asyncio.DatagramTransport] = []
         self._tcp: list[asyncio.Server] = []
+        self._dot: list[DotListener] = []
         self._waiting: set[asyncio.Task[None]] = set()
-        self.connections: set[_TcpConnection] = set()
+        self.connections = Connections(self.take, metrics, serving.limits, serving.proxies)
 
     async def listen(self, endpoint: Endpoint) -> Endpoint:
         """UDP and TCP on one port; returns where it listens. Raises OSError."""
@@ -59,26 +70,54 @@ class DnsServer:
         udp, tcp = _bind_both(endpoint)
         transport, _ = await loop.create_datagram_endpoint(lambda: _UdpProtocol(self), sock=udp)
         self._udp.append(transport)
-        self._tcp.append(await loop.create_server(lambda: _TcpConnection(self), sock=tcp))
+        self._tcp.append(
+            await loop.create_server(lambda: TcpConnection(self.connections), sock=tcp)
+        )
         return Endpoint(*tcp.getsockname()[:2])
+
+    async def listen_dot(self, endpoint: Endpoint, certificate: DotCertificate) -> Endpoint:
+        """DNS over TLS (RFC 7858); returns where it listens. Raises OSError."""
+        bound = _bind(endpoint, socket.SOCK_STREAM)
+        self._dot.append(DotListener(bound, certificate, self.connections))
+        return Endpoint(*bound.getsockname()[:2])
 
     def take(self, packet: bytes, asker: Asker, send: Send) -> None:
         """Answer one query, now or later: ``send`` is called once, with None for no answer."""
         response = None
         try:
-            outcome = self.responder.answer(packet, asker, self.clock())
-            if not isinstance(outcome, Ask):
-                response = outcome
-            elif len(self._waiting) >= MAX_WAITING:
-                response = self.responder.overloaded(outcome)
+            now_s = self.clock()
+            serving = self.serving
+            if not serving.access.allows(asker.client):
+                self._discarded.add("prohibited")
+                response = refuse(packet, "this server does not answer your address")
+            elif serving.rate and not serving.rate.take(_bucket(asker), now_s):
+                self._discarded.add("rate_limited")
+                response = self._refuse_more(packet, asker)
             else:
-                self._wait(self._carry(outcome, send))
-                return
+                outcome = self.responder.answer(packet, asker, now_s)
+                if not isinstance(outcome, Ask):
+                    response = outcome
+                elif len(self._waiting) >= MAX_WAITING:
+                    response = self.responder.overloaded(outcome)
+                else:
+                    self._wait(self._carry(outcome, send))
+                    return
         except Exception:
             # A fault of our own must not take the socket down with it.
             self._discarded.add("internal_error")
             log.exception("a query failed for a reason of our own")
         send(response)
+
+    def _refuse_more(self, packet: bytes, asker: Asker) -> bytes | None:
+        """Over UDP, where it may be forged: by turns that it must come by TCP, and nothing."""
+        if asker.transport != UDP:
+            return refuse(packet, "too many queries")
+        self._over_limit += 1
+        return truncate(packet) if self._over_limit & 1 else None
+
+    def discard_proxy_header(self) -> None:
+        """A trusted proxy sent something else: nobody knows whom it speaks for."""
+        self._discarded.add("proxy_header")
 
     async def _carry(self, ask: Ask, send: Send) -> None:
         response = None
@@ -103,16 +142,18 @@ class DnsServer:
         """Take no new connection; answer what waits, within the time; then close all."""
         for server in self._tcp:
             server.close()
+        for listener in self._dot:
+            listener.close()
         if self._waiting:
             await asyncio.wait(tuple(self._waiting), timeout=timeout_s)
         for task in tuple(self._waiting):
             task.cancel()
         for transport in self._udp:
             transport.close()
-        for connection in tuple(self.connections):
-            connection.close()
+        self.connections.close()
         self._udp.clear()
         self._tcp.clear()
+        self._dot.clear()
 
 
 def _bind_both(endpoint: Endpoint) -> tuple[socket.socket, socket.socket]:
@@ -148,6 +189,12 @@ def _bind(endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:
     return bound
 
 
+def _bucket(asker: Asker) -> bytes:
+    """UDP has buckets of its own: whoever forges an address must not close TCP to its owner."""
+    key = client_key(asker.client)
+    return key if asker.transport == UDP else b"s" + key
+
+
 class _UdpProtocol(asyncio.DatagramProtocol):
     def __init__(self, server: DnsServer) -> None:
         self._server = server
@@ -162,106 +209,12 @@ class _UdpProtocol(asyncio.DatagramProtocol):
             if response is not None and not self._transport.is_closing():
                 self._transport.sendto(response, addr)
 
-        self._server.take(data, Asker(parse_client(addr[0]), UDP), send)
-
-
-class _TcpConnection(asyncio.Protocol):
-    """One client's connection: messages with their length in front (RFC 1035 4.2.2)."""
-
-    def __init__(self, server: DnsServer) -> None:
-        self._server = server
-        self._buffer = bytearray()
-        self._waiting = 0
-        self._taking = False
-        self._client_ended = False
-        self._congested = False
-        self._client: Address
-        self._transport: asyncio.Transport
-        self._idle: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._client = parse_client(transport.get_extra_info("peername")[0])
-        if len(self._server.connections) >= MAX_TCP_CONNECTIONS:
-            self._transport.abort()
-            return
-        self._server.connections.add(self)
-        self._rest()
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        self._take_queries()
-
-    def eof_received(self) -> bool:
-        """What was asked is still answered (RFC 7766 6.2.4)."""
-        self._client_ended = True
-        return self._waiting > 0
-
-    def pause_writing(self) -> None:
-        self._congested = True
-
-    def resume_writing(self) -> None:
-        self._congested = False
-        self._take_queries()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 how it was lost
-        self._server.connections.discard(self)
-        self._buffer.clear()
-        if self._idle:
-            self._idle.cancel()
-
-    def close(self) -> None:
-        self._transport.close()
-
-    def _take_queries(self) -> None:
-        self._taking = True
-        asker = Asker(self._client, TCP)
-        while self._waiting < MAX_PIPELINED and not self._congested:
-            end = 2 + int.from_bytes(self._buffer[:2], "big")
-            if len(self._buffer) < max(end, 3):
-                break
-            packet = bytes(self._buffer[2:end])
-            del self._buffer[:end]
-            self._waiting += 1
-            self._server.take(packet, asker, self._send)
-            self._rest()
-        self._taking = False
-        if self._transport.is_closing():
-            return
-        if self._client_ended and not self._waiting and not self._congested:
-            self._transport.close()
-        elif len(self._buffer) > _MAX_MESSAGE_BYTES:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
-
-    def _send(self, response: bytes | None) -> None:
-        self._waiting -= 1
-        if self._transport.is_closing():
-            return
-        if response is None:
-            # Whoever sends what is no query is not understood after it, either.
-            self._end()
-            return
-        self._transport.write(len(response).to_bytes(2, "big") + response)
-        if not self._taking:
-            self._take_queries()
-
-    def _rest(self) -> None:
-        """Only a whole query counts as a sign of life: who drips bytes is idle."""
-        if self._idle:
-            self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(TCP_IDLE_S, self._end_if_idle)
-
-    def _end_if_idle(self) -> None:
-        if self._waiting:
-            self._rest()
-        else:
-            self._end()
-
-    def _end(self) -> None:
-        """Close, at once where a client that does not read would hold the connection."""
-        if self._transport.get_write_buffer_size():
-            self._transport.abort()
-        else:
-            self._transport.close()
+        client = parse_client(addr[0])
+        if self._server.serving.proxies.allows(client):
+            header = parse_proxy_header(data)
+            if not isinstance(header, ProxyHeader):
+                self._server.discard_proxy_header()
+                return
+            client = header.client or client
+            data = data[header.size_bytes :]
+        self._server.take(data, Asker(client, UDP), send)

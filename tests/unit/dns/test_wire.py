@@ -33,9 +33,45 @@ def test_opt_says_size_and_do(do):
     assert query.edns == Edns(1400, do)
 
 
-def test_options_in_opt_are_stepped_over():
-    cookie = dns.edns.GenericOption(10, b"12345678")
-    assert parse_query(packet(use_edns=0, options=[cookie])).edns == Edns(1232, do=False)
+COOKIE = dns.edns.GenericOption(10, b"12345678")
+SUBNET = dns.edns.ECSOption("192.0.2.0", 24)
+
+
+def with_options(*options):
+    return packet(use_edns=0, options=list(options))
+
+
+def test_unknown_options_in_opt_are_stepped_over():
+    unknown = [dns.edns.GenericOption(code, b"x" * length) for code, length in [(100, 0), (3, 9)]]
+    assert parse_query(with_options(*unknown)).edns == Edns(1232, do=False)
+
+
+def test_cookie_and_client_subnet_are_read():
+    edns = parse_query(with_options(dns.edns.GenericOption(100, b"x"), SUBNET, COOKIE)).edns
+    assert edns.cookie == b"12345678"
+    assert edns.client_subnet == bytes.fromhex("00011800c00002")
+
+
+def test_of_two_cookies_the_first_counts():
+    other = dns.edns.GenericOption(10, b"87654321")
+    assert parse_query(with_options(COOKIE, other)).edns.cookie == b"12345678"
+
+
+@pytest.mark.parametrize("length", [1, 7, 9, 15, 41])
+def test_cookie_of_no_cookies_length_is_unusual(length):
+    assert parse_query(with_options(dns.edns.GenericOption(10, b"x" * length))) is None
+
+
+@pytest.mark.parametrize("length", [8, 16, 24, 40])
+def test_cookie_is_a_client_cookie_alone_or_with_a_server_cookie(length):
+    cookie = b"x" * length
+    assert parse_query(with_options(dns.edns.GenericOption(10, cookie))).edns.cookie == cookie
+
+
+def test_options_that_do_not_fill_the_record_are_unusual():
+    whole = with_options(COOKIE)
+    at = len(whole) - 10
+    assert parse_query(whole[:at] + b"\0\x09" + whole[at + 2 :]) is None
 
 
 def test_flags_that_a_resolver_hears_are_kept():
