@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo docs wheel clean
+.PHONY: help run test check demo bench-dns docs wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -27,6 +27,10 @@ check: $(VENV)/ready-test ## lint, format, types, import contracts, generated fi
 demo: $(VENV)/ready-test ## an agent refused, served, and its impostor refused: under a minute
 	scripts/system-packages demo
 	PYTHONPATH=tests $(BIN)/python -m e2e.demo
+
+bench-dns: $(VENV)/ready ## the DNS plane beside dnsdist, unbound and dnsmasq: six minutes, two cores
+	scripts/system-packages bench
+	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m bench.dns $(BENCH_ARGS)
 
 docs: $(VENV)/ready-test ## write the generated parts of docs/
 	$(BIN)/python scripts/generate.py
