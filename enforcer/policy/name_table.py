@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 # through, fewer pay more for the string around them.
 _FULL = 24
 _GROWTH = 4
-_FEWEST_BUCKETS = 256
+_FEWEST_BUCKETS = 16
 # What a line of a list has on average, to make room at once for a file of known size.
 _LINE_BYTES = 23
 
