@@ -156,7 +156,7 @@ def test_an_override_makes_one_rule_of_all():
 def test_a_record_that_is_no_policy_is_rejected_by_line_and_the_rest_counts(record, why):
     found = zone(f"ok CNAME .\n{record}\nalso CNAME .\n")
 
-    assert found.rules[0].match.names == ("ok", "also")
+    assert found.rules[0].match.names == ("also", "ok")
     assert [rejected.line for rejected in found.rejected] == [6]
     assert why in found.rejected[0].why
     assert (found.entries, found.rejected_count) == (2, 1)
