@@ -6,9 +6,11 @@ import enforcer
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.settings.endpoint import Endpoint
 from enforcer.settings.gateway import Settings
+from enforcer.settings.upstream import Upstream
 
 _WHAT = {
     "dns": "DNS, UDP and TCP",
+    "dot": "DNS over TLS",
     "proxy": "HTTP CONNECT, SOCKS5 and plain HTTP proxy",
     "tls": "TLS gate for redirected connections",
     "admin": "/metrics, /healthz, /readyz",
@@ -21,7 +23,7 @@ _EXAMPLE = "connect.ngrok-agent.com"
 def render_banner(
     listening: Mapping[str, Sequence[Endpoint]],
     policy: CompiledPolicy,
-    upstreams: Sequence[Endpoint],
+    upstreams: Sequence[Upstream],
     settings: Settings,
 ) -> str:
     """Plain text, one fact a line."""

@@ -1,8 +1,9 @@
 """Every metric, declared once: plain numbers in memory, published at scrape.
 
 Names follow https://prometheus.io/docs/practices/naming/. A label's values are a closed
-set that stands here, so that every series is there from the first scrape, and none can
-carry a client or a name. Planes get the Metrics object and add to it.
+set that stands here, or for upstreams in the settings, so that every series is there from
+the first scrape, and none can carry a client or a name. Planes get the Metrics object and
+add to it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -131,7 +132,7 @@ class Metrics(Collector):
         self.dns_upstream_queries = Series(
             "enforcer_dns_upstream_queries_total",
             "Queries sent to upstream resolvers, by upstream and by how they ended.",
-            upstream=(OTHER,),
+            upstream=(),
             result=("answered", "timeout", "unreachable", "untrusted", "malformed"),
         )
         self.dns_upstream_ignored = Series(
@@ -150,12 +151,12 @@ class Metrics(Collector):
         self.dns_upstream_rtt = Series(
             "enforcer_dns_upstream_rtt_seconds",
             "How long an upstream takes to reply, smoothed; 0 when it never did.",
-            upstream=(OTHER,),
+            upstream=(),
         )
         self.dns_upstream_healthy = Series(
             "enforcer_dns_upstream_healthy",
             "Whether an upstream is asked (1) or passed over because it failed (0).",
-            upstream=(OTHER,),
+            upstream=(),
         )
         self.dns_coalesced = Series(
             "enforcer_dns_coalesced_total",

@@ -18,10 +18,11 @@ from enforcer.admin.server import AdminServer
 from enforcer.audit.sinks import log_event
 from enforcer.audit.store import Store
 from enforcer.audit.trail import Trail
-from enforcer.dns.forwarder import Forwarder
+from enforcer.dns.dot import CertificateError, DotCertificate
+from enforcer.dns.forwarder import build_forwarder
 from enforcer.dns.resolve import Resolver
 from enforcer.dns.responder import Responder
-from enforcer.dns.server import DnsServer
+from enforcer.dns.server import DnsServer, build_serving
 from enforcer.metrics import Metrics
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.holder import PolicyHolder
@@ -73,11 +74,11 @@ class Service:
             verified_for_s=settings.tls.verified_for_seconds,
         )
         responder = Responder(self.policy, record, self.metrics)
-        forwarder = Forwarder(
-            self.upstreams, timeout_s=settings.dns.timeout_ms / 1000, metrics=self.metrics
-        )
+        self._forwarder = forwarder = build_forwarder(settings.dns, self.upstreams, self.metrics)
         resolve = Resolver(self.policy, forwarder, clock).resolve
-        self._dns = DnsServer(responder, forwarder, self.metrics, clock)
+        self._dns = DnsServer(
+            responder, forwarder, self.metrics, clock, build_serving(settings.dns)
+        )
         addon = AddonServices(
             self.policy,
             record,
@@ -119,6 +120,7 @@ class Service:
         await self._mitmproxy.start()
         try:
             await self._bind("dns", listen.dns, self._dns.listen)
+            await self._bind_dot()
             await self._bind("proxy", listen.proxy, self._gate.listen_explicit)
             await self._bind("tls", listen.tls, self._gate.listen_transparent)
             await self._bind("admin", (listen.admin,), self._admin.listen)
@@ -127,6 +129,17 @@ class Service:
             await self._end(0)
             raise
         self.reloader.start()
+
+    async def _bind_dot(self) -> None:
+        """DNS over TLS, where it is listened for."""
+        listen, dot = self.settings.listen.dot, self.settings.dns.dot
+        if not listen or not dot:
+            return
+        try:
+            certificate = DotCertificate(dot.certificate, dot.key)
+        except CertificateError as error:
+            raise StartError(f"{error}; change dns.dot in the settings") from None
+        await self._bind("dot", listen, lambda at: self._dns.listen_dot(at, certificate))
 
     async def _bind(
         self,
@@ -146,8 +159,9 @@ class Service:
         self.listening[plane] = bound
 
     def _refuse_to_ask_ourselves(self) -> None:
-        for upstream in self.upstreams:
-            if any(_is_at(listener, upstream) for listener in self.listening["dns"]):
+        special = (upstream for entry in self.settings.dns.forward for upstream in entry.upstreams)
+        for upstream in (*self.upstreams, *special):
+            if any(_is_at(listener, upstream.endpoint) for listener in self.listening["dns"]):
                 raise StartError(
                     f"the upstream {upstream} is this gateway itself; "
                     "set dns.upstreams in the settings to the resolvers behind it"
@@ -176,6 +190,7 @@ class Service:
     async def _end(self, drain_s: float) -> None:
         await self.reloader.stop()
         await asyncio.gather(self._dns.drain(drain_s), self._gate.drain(drain_s))
+        self._forwarder.close()
         await self._mitmproxy.stop()
         await self._admin.stop()
         # Last, so that what the drain still recorded is stored.

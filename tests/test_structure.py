@@ -18,7 +18,8 @@ NO_NAMES = {"base", "common", "core", "helper", "helpers", "manager", "misc", "u
 # A visible list: each is shown by the tests of what it is for.
 WITHOUT_TWIN = {
     "__main__": "two lines; every test that runs a command runs it",
-    "dns/upstream": "integration/test_dns_server.py asks real servers through it",
+    "dns/attempt": "tests/unit/dns/test_inquiry.py makes them",
+    "dns/upstream_link": "the same",
     "proxy/dial": "integration/test_gate.py dials what answers, refuses and is silent",
     "proxy/flow": "integration/test_gate.py plays whole flows",
     "settings/gateway": "tests/unit/settings/test_load.py loads it",

@@ -46,13 +46,4 @@ def _listener(value: Any) -> Any:
     return parse_endpoint(str(value))
 
 
-def _upstream(value: Any) -> Any:
-    endpoint = parse_endpoint(str(value), DNS_PORT)
-    if not endpoint.port:
-        raise ValueError(f"{value!r} has port 0, where nobody listens; write {DNS_PORT}")
-    return endpoint
-
-
-_TEXT = WithJsonSchema({"type": "string"})
-Listener = Annotated[Any, BeforeValidator(_listener), _TEXT]
-Upstream = Annotated[Any, BeforeValidator(_upstream), _TEXT]
+Listener = Annotated[Any, BeforeValidator(_listener), WithJsonSchema({"type": "string"})]

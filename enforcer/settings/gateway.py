@@ -16,6 +16,8 @@ class ListenSettings(Section):
 
     dns: tuple[Listener, ...] = ("127.0.0.1:5053",)
     """UDP and TCP."""
+    dot: tuple[Listener, ...] = ()
+    """DNS over TLS, with the certificate of ``dns.dot``."""
     proxy: tuple[Listener, ...] = ("127.0.0.1:8080",)
     """HTTP CONNECT, SOCKS5 and plain HTTP, told apart by the first byte."""
     tls: tuple[Listener, ...] = ("127.0.0.1:8443",)

@@ -13,9 +13,10 @@ import dns.rrset
 
 from enforcer.dns.forwarder import Forwarder
 from enforcer.dns.responder import Responder
-from enforcer.dns.server import DnsServer, Serving
+from enforcer.dns.server import DnsServer, build_serving
 from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder
+from enforcer.settings.dns import DnsSettings
 from enforcer.settings.endpoint import Endpoint
 from enforcer.settings.upstream import Upstream
 
@@ -95,7 +96,7 @@ class Gateway:
 
     def __init__(self, policy, upstreams=(), host="127.0.0.1", timeout_s=0.3, **serving):
         self.metrics = Metrics()
-        self._serving = Serving(**serving)
+        self._serving = build_serving(DnsSettings())._replace(**serving)
         self.upstream = WilfulResolver()
         self._policy = policy
         self._upstreams = upstreams

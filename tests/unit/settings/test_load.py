@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pki
 import pytest
 
 from enforcer.policy.source import PolicyError
@@ -12,6 +13,7 @@ from enforcer.settings.load import (
     render_settings_schema,
     system_upstreams,
 )
+from enforcer.settings.upstream import Transport, Upstream
 
 
 @pytest.fixture
@@ -101,6 +103,30 @@ def test_the_audit_trail_goes_where_this_user_may_write(monkeypatch, load):
         ("listen:\n  dns: 127.0.0.1:53\n", 2, "listen.dns", "write [127.0.0.1:53]"),
         ("listen:\n  dns:\n  - localhost:53\n", 3, "listen.dns[0]", "write it as 192.0.2.1:53"),
         ("dns: {upstreams: ['192.0.2.1:0']}\n", 1, "dns.upstreams[0]", "write 53"),
+        ("dns:\n  upstreams:\n  - tls://192.0.2.1\n", 3, "dns.upstreams[0]", "add it after a #"),
+        ("dns: {upstreams: 192.0.2.1}\n", 1, "dns.upstreams", "write [192.0.2.1]"),
+        ("dns:\n  forward:\n  - suffixes: [a]\n", 3, "dns.forward[0].upstreams", "add upstreams"),
+        (
+            "dns:\n  forward:\n  - {suffixes: [], upstreams: [192.0.2.1]}\n",
+            3,
+            "dns.forward[0].suffixes",
+            "give it an entry",
+        ),
+        (
+            "dns:\n  forward:\n  - {suffixes: [a b], upstreams: [192.0.2.1]}\n",
+            3,
+            "dns.forward[0].suffixes[0]",
+            "use letters",
+        ),
+        (
+            "dns: {forward: [{suffixes: [a], upstreams: ['::1']},\n{suffixes: ['*.A.'], upstreams: ['::1']}]}",
+            2,
+            "dns.forward[1].suffixes[0]",
+            "keep one of the two",
+        ),
+        ("dns:\n  upstream_ca_file: nope.pem\n", 2, "dns.upstream_ca_file", "correct the path"),
+        ("dns:\n  upstream_ca_file: /etc/hosts\n", 2, "dns.upstream_ca_file", "in PEM"),
+        ("dns: {randomise_case: maybe}\n", 1, "dns.randomise_case", ""),
         ("dns:\n  timeout_ms: 1\n", 2, "dns.timeout_ms", "correct it"),
         ("drain_seconds: soon\n", 1, "drain_seconds", "write a number"),
         ("audit: {path: ~nobody-here/x}\n", 1, "audit.path", "write it in full"),
@@ -127,8 +153,27 @@ def test_upstreams_are_those_of_the_system_when_none_are_given(tmp_path):
         "nameserver fe80::1%eth0\nnameserver nonsense\nnameserver\n\xff\n",
         encoding="latin-1",
     )
-    assert system_upstreams(path) == (Endpoint("192.0.2.1", 53), Endpoint("fe80::1%eth0", 53))
+    assert system_upstreams(path) == (Upstream("192.0.2.1"), Upstream("fe80::1%eth0"))
     assert system_upstreams(tmp_path / "nowhere") == ()
+
+
+def test_names_may_have_upstreams_of_their_own(load):
+    dns = load(
+        "dns:\n  upstreams: [192.0.2.1, 'tls://192.0.2.2#Dns.Example']\n"
+        "  forward:\n  - {suffixes: [Corp.Example, 10.in-addr.arpa], upstreams: [192.0.2.3:5353]}\n"
+    ).dns
+    assert dns.upstreams == (
+        Upstream("192.0.2.1"),
+        Upstream("192.0.2.2", 853, Transport.TLS, "dns.example"),
+    )
+    [entry] = dns.forward
+    assert entry.suffixes == ("corp.example", "10.in-addr.arpa")
+    assert entry.upstreams == (Upstream("192.0.2.3", 5353),)
+
+
+def test_roots_for_upstreams_are_relative_to_the_file_too(load, tmp_path):
+    (tmp_path / "roots.pem").write_bytes(pki.letsencrypt_like().root_pem)
+    assert load("dns: {upstream_ca_file: roots.pem}").dns.upstream_ca_file == tmp_path / "roots.pem"
 
 
 def test_the_schema_shows_defaults_as_a_person_writes_them():
