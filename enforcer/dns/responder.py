@@ -62,7 +62,7 @@ class Responder:
             query = unusual
         policy = self._policy.current
         request = Request(Plane.DNS, from_wire(query.name), client=asker.client, time_s=now_s)
-        verdict = policy.dns_blocked.get(query.name) or decide(policy, request)
+        verdict = decide(policy, request)
         if verdict.blocks:
             return self._block(policy, Ask(query, asker, request, verdict))
         return Ask(query, asker, request, verdict)

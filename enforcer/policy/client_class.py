@@ -4,33 +4,25 @@ Two clients of one class get the same verdict on everything, so that verdicts ca
 by class instead of by client.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
 
 from enforcer.policy.model import Address, Network
+from enforcer.policy.prefix_table import PrefixTable
 
 
 class ClientClasses:
-    """The ranges, by their length: a client is looked up once for each length."""
+    """The ranges of a policy, each with a bit of its own."""
+
+    __slots__ = ("_bits",)
 
     def __init__(self, networks: Iterable[Network]) -> None:
-        bits: defaultdict[tuple[int, int], dict[int, int]] = defaultdict(dict)
-        for place, network in enumerate(dict.fromkeys(networks)):
-            shift = network.max_prefixlen - network.prefixlen
-            bits[network.version, shift][int(network.network_address) >> shift] = 1 << place
-        self._by_version = {
-            version: tuple((shift, found) for (of, shift), found in bits.items() if of == version)
-            for version in (4, 6)
-        }
+        distinct = dict.fromkeys(networks)
+        self._bits = PrefixTable((network, 1 << bit) for bit, network in enumerate(distinct))
 
     def __len__(self) -> int:
-        return sum(len(found) for rows in self._by_version.values() for _, found in rows)
+        return len(self._bits)
 
     def of(self, client: Address | None) -> int:
         """A bit for each range that holds the client; 0 for none, and for nobody."""
-        if client is None:
-            return 0
-        number, bits = int(client), 0
-        for shift, found in self._by_version[client.version]:
-            bits |= found.get(number >> shift, 0)
-        return bits
+        # No bit stands twice, so that the sum is the set.
+        return sum(self._bits.holding(client)) if client is not None else 0

@@ -4,17 +4,21 @@ Everything that can be known at load is made here, once.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from enforcer.policy.addresses import longest_prefix
 from enforcer.policy.client_class import ClientClasses
+from enforcer.policy.index import Candidate, NameIndex, NamelessIndex
 from enforcer.policy.model import (
+    REWRITES,
     Action,
     Address,
     ConnectUrl,
     Match,
+    Mode,
+    Plane,
     Policy,
     PortRange,
     Protocol,
@@ -22,19 +26,8 @@ from enforcer.policy.model import (
     Rule,
     Verdict,
 )
-from enforcer.policy.names import MAX_LABELS, MAX_WIRE_BYTES
-from enforcer.policy.pattern import compile_pattern, literal_tail
 from enforcer.policy.source import PolicyError, Problem
-from enforcer.policy.specificity import ANY_NAME, NameFit, exact_fit, pattern_fit, suffix_fit
 from enforcer.policy.ties import find_ties
-
-
-class NameRule(NamedTuple):
-    """A rule for names at and below a suffix; ``matches`` says which, None says all."""
-
-    fit: NameFit
-    rule: Rule
-    matches: Callable[[str], object] | None
 
 
 class ConnectUrlRule(NamedTuple):
@@ -47,17 +40,17 @@ class CompiledPolicy:
     """A policy that planes ask; immutable, swapped whole on reload."""
 
     policy: Policy
-    exact: dict[str, tuple[Rule, ...]]
-    # A pattern stands under the labels after its last star, "" when there are none.
-    suffix: dict[str, tuple[NameRule, ...]]
-    nameless: tuple[Rule, ...]
+    named: NameIndex
+    nameless: NamelessIndex | None
     connect_urls: dict[str, tuple[ConnectUrlRule, ...]]
     hint: str
-    # Names whose lookup is blocked for every client, in wire form: the DNS fast path.
-    dns_blocked: Mapping[bytes, Verdict] = field(default_factory=dict)
+    # What each rule says when it decides and nothing else has a say, by its id.
+    verdicts: dict[str, Verdict]
     warnings: tuple[Problem, ...] = ()
     clients: ClientClasses = field(default_factory=lambda: ClientClasses(()))
     has_ns_triggers: bool = False
+    # Whether an address can change a verdict: a rule's range, a dedicated IP.
+    has_address_triggers: bool = True
     depends_on_time: bool = False
 
     @property
@@ -70,26 +63,14 @@ class CompiledPolicy:
 
     def is_guarded(self, name: str) -> bool:
         """Whether the policy is about this name: a Connect URL's host, or a rule's name part."""
-        return name in self.connect_urls or any(
-            rule.match.has_name for _, rule in self.candidates(name)
-        )
+        return name in self.connect_urls or bool(self.named.find(name))
 
-    def candidates(self, name: str) -> Iterator[tuple[NameFit, Rule]]:
-        """Every rule whose name part fits, with how well; Connect URLs are asked for apart."""
-        if name:
-            for rule in self.exact.get(name, ()):
-                yield exact_fit(name), rule
-            # Longer than any name on the wire: no reason to walk all of it.
-            suffix = name if len(name) <= MAX_WIRE_BYTES else _last_labels(name)
-            while True:
-                for fit, rule, matches in self.suffix.get(suffix, ()):
-                    if matches is None or matches(name):
-                        yield fit, rule
-                if not suffix:
-                    break
-                _, _, suffix = suffix.partition(".")
-        for rule in self.nameless:
-            yield ANY_NAME, rule
+    def candidates(self, request: Request) -> list[Candidate]:
+        """Every rule that may fit; Connect URLs are asked for apart."""
+        found = self.named.find(request.name)
+        if self.nameless:
+            found += self.nameless.find(request)
+        return found
 
     def connect_url_rule(self, request: Request) -> Rule | None:
         """The Connect URL that a request belongs to, as a rule.
@@ -113,10 +94,6 @@ class CompiledPolicy:
         return None
 
 
-def _last_labels(name: str) -> str:
-    return ".".join(name.rsplit(".", MAX_LABELS)[-MAX_LABELS:])
-
-
 def compile_policy(policy: Policy) -> CompiledPolicy:
     """Build the indexes. Raises PolicyError for ties, and for rules that cannot work."""
     urls = [ConnectUrlRule(url, connect_url_rule(url)) for url in policy.connect_urls]
@@ -125,30 +102,51 @@ def compile_policy(policy: Policy) -> CompiledPolicy:
     problems = [*_unusable(policy), *find_ties([*(rule for _, rule in urls), *rules])]
     if problems:
         raise PolicyError(problems)
-    exact: defaultdict[str, list[Rule]] = defaultdict(list)
-    suffix: defaultdict[str, list[NameRule]] = defaultdict(list)
+    nameless = [rule for rule in rules if not rule.match.has_name]
     hosts: defaultdict[str, list[ConnectUrlRule]] = defaultdict(list)
-    for rule in rules:
-        for name in dict.fromkeys(rule.match.names):
-            exact[name].append(rule)
-        for name in dict.fromkeys(rule.match.suffixes):
-            suffix[name].append(NameRule(suffix_fit(name), rule, None))
-        for pattern in dict.fromkeys(rule.match.patterns):
-            matches = compile_pattern(pattern).fullmatch
-            suffix[literal_tail(pattern)].append(NameRule(pattern_fit(pattern), rule, matches))
     for found in sorted(urls, key=lambda found: found.rule.id):
         for name in dict.fromkeys(found.rule.match.names):
             hosts[name].append(found)
     return CompiledPolicy(
         policy=policy,
-        exact={name: tuple(rules) for name, rules in exact.items()},
-        suffix={name: tuple(rules) for name, rules in suffix.items()},
-        nameless=tuple(rule for rule in policy.rules if not rule.match.has_name),
+        named=NameIndex(rule for rule in rules if rule.match.has_name),
+        nameless=NamelessIndex(nameless) if nameless else None,
         connect_urls={name: tuple(rules) for name, rules in hosts.items()},
         hint=" or ".join(map(str, policy.connect_urls)),
+        verdicts=_verdicts((policy.default, *(rule for _, rule in urls), *rules), policy.mode),
         clients=ClientClasses(network for rule in rules for network in rule.match.clients),
+        has_address_triggers=any(rule.match.addresses for rule in rules)
+        or any(url.addresses for url in policy.connect_urls),
         has_ns_triggers=any(rule.match.nsdnames or rule.match.nsips for rule in rules),
         depends_on_time=any(rule.match.windows for rule in rules),
+    )
+
+
+def enforced(policy: CompiledPolicy) -> CompiledPolicy:
+    """The same policy as if its mode were ``enforce``."""
+    if policy.policy.mode is Mode.ENFORCE:
+        return policy
+    return compile_policy(replace(policy.policy, mode=Mode.ENFORCE))
+
+
+def _verdicts(rules: Iterable[Rule], mode: Mode) -> dict[str, Verdict]:
+    return {rule.id: verdict_of(rule, mode) for rule in rules}
+
+
+def verdict_of(rule: Rule, mode: Mode) -> Verdict:
+    """What a rule says by itself. In monitor mode a block lets through and says so."""
+    would_block = mode is Mode.MONITOR and rule.action is Action.BLOCK
+    return Verdict(
+        action=Action.MONITOR if would_block else rule.action,
+        rule=rule.id,
+        reason=f"would block: {rule.reason}" if would_block else rule.reason,
+        source=rule.source,
+        mode=mode,
+        refusal=rule.refusal,
+        sinkhole=rule.sinkhole,
+        cname=rule.cname,
+        records=rule.records,
+        passthru=rule.passthru,
     )
 
 
@@ -210,3 +208,19 @@ def _unusable(policy: Policy) -> Iterator[Problem]:
                 "it has nothing to match, so it would match everything",
                 f"write default: {rule.action} for that, or say what it matches",
             )
+        if rule.match.planes and Plane.DNS not in rule.match.planes:
+            yield from _no_lookup(rule)
+
+
+def _no_lookup(rule: Rule) -> Iterator[Problem]:
+    """What only lookups have, in a rule that is not for them."""
+    rewrites = rule.action is Action.BLOCK and rule.refusal in REWRITES
+    what = f"{rule.refusal} answers" if rewrites else "qtypes are of" if rule.match.qtypes else ""
+    if what:
+        planes = ", ".join(rule.match.planes)
+        yield Problem(
+            rule.source,
+            rule.id,
+            f"{what} lookups, and its planes ({planes}) have none, so it would never match",
+            "add dns to planes, or leave planes out",
+        )

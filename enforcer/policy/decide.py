@@ -34,11 +34,12 @@ from enforcer.policy.model import (
     OnFailure,
     Plane,
     Protocol,
+    Refusal,
     Request,
     Rule,
     Verdict,
 )
-from enforcer.policy.specificity import exact_fit, specificity
+from enforcer.policy.specificity import Specificity, exact_fit, specificity
 
 _SPOKEN = {
     Protocol.HTTP: "plain HTTP",
@@ -49,13 +50,24 @@ _SPOKEN = {
 
 def decide(policy: CompiledPolicy, request: Request) -> Verdict:
     """The verdict on a request. Total and pure: never raises, never waits, same in same out."""
-    url_rule = policy.connect_url_rule(request)
-    url = url_rule.connect_url if url_rule else None
+    if request.name in policy.connect_urls:
+        url_rule = policy.connect_url_rule(request)
+        if url_rule is not None:
+            return _decide_on_url(policy, request, url_rule)
+    rule = _most_specific(policy, request, None)
+    verdict = policy.verdicts[rule.id]
+    if rule.action is not Action.ALLOW and _holds_back(rule, request):
+        return verdict._replace(action=Action.ALLOW, reason=rule.reason)
+    return verdict
+
+
+def _decide_on_url(policy: CompiledPolicy, request: Request, url_rule: Rule) -> Verdict:
+    url = url_rule.connect_url
     rule = _most_specific(policy, request, url_rule)
     action, reason, verify = rule.action, rule.reason, None
-    if action is Action.MONITOR and _awaits(rule.match, request):
+    if _holds_back(rule, request):
         action = Action.ALLOW
-    if url is not None and url_rule is not None and action is not Action.BLOCK:
+    if url is not None and action is not Action.BLOCK:
         conditions = _connect_url_conditions(policy, url, request)
         if conditions is not None:
             rule = url_rule
@@ -66,16 +78,8 @@ def decide(policy: CompiledPolicy, request: Request) -> Verdict:
             verify = url
     if action is Action.BLOCK and policy.policy.mode is Mode.MONITOR:
         action, reason = Action.MONITOR, f"would block: {reason}"
-    return Verdict(
-        action=action,
-        rule=rule.id,
-        reason=reason,
-        source=rule.source,
-        mode=policy.policy.mode,
-        refusal=rule.refusal,
-        sinkhole=rule.sinkhole,
-        connect_url=url,
-        verify=verify,
+    return policy.verdicts[rule.id]._replace(
+        action=action, reason=reason, connect_url=url, verify=verify
     )
 
 
@@ -83,17 +87,45 @@ def _most_specific(policy: CompiledPolicy, request: Request, url_rule: Rule | No
     winner, best = policy.policy.default, None
     if url_rule is not None:
         winner, best = url_rule, specificity(url_rule, exact_fit(request.name), request)
-    for fit, rule in policy.candidates(request.name):
+    zoned: list[tuple[Specificity, Rule]] = []
+    for rule, fit, rank, plain_key, _ in policy.candidates(request):
         if url_rule is not None and rule.from_pack:
             continue
-        key = specificity(rule, fit, request)
-        if key is not None and (
+        key = plain_key or specificity(rule, fit, request, rank)
+        if key is None:
+            continue
+        if rule.zone:
+            zoned.append((key, rule))
+        elif (
             best is None
             or key > best
-            or (key == best and winner is not url_rule and rule.id < winner.id)
+            or (key == best and winner is not url_rule and _order(rule) < _order(winner))
         ):
             winner, best = rule, key
+    if zoned:
+        # Of zones the first that matches speaks, whatever a later one has.
+        first = min(rule.zone for _, rule in zoned)
+        key = max(key for key, rule in zoned if rule.zone == first)
+        if best is None or key > best:
+            equals = [rule for other, rule in zoned if rule.zone == first and other == key]
+            winner = min(equals, key=_order)
     return winner
+
+
+def _order(rule: Rule) -> tuple[bool, str]:
+    """Which of two equals counts: a block first."""
+    return rule.action is not Action.BLOCK, rule.id
+
+
+def _holds_back(rule: Rule, request: Request) -> bool:
+    """Whether a rule that blocks or records lets this one through all the same.
+
+    A monitor waits until it knows that the request is the one that it is about; what is
+    to be asked over TCP, and was, is answered.
+    """
+    if rule.action is Action.MONITOR:
+        return _awaits(rule.match, request)
+    return rule.refusal is Refusal.TCP_ONLY and request.over_tcp
 
 
 def _awaits(match: Match, request: Request) -> bool:
@@ -102,6 +134,9 @@ def _awaits(match: Match, request: Request) -> bool:
         bool(match.addresses and request.address is None)
         or bool(match.ports and request.port is None)
         or bool(match.protocols and request.protocol is None)
+        or bool(match.nsdnames and request.nsdnames is None)
+        or bool(match.nsips and request.nsips is None)
+        or bool(match.qtypes and request.qtype is None)
     )
 
 

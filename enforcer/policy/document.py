@@ -3,140 +3,44 @@
 A document is what one file says; load puts files together.
 """
 
-import re
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic_core import PydanticKnownError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from enforcer.policy.addresses import parse_network
-from enforcer.policy.model import MAX_PORT, Action, Mode, OnFailure, PortRange, Protocol
-from enforcer.policy.names import parse_host
-from enforcer.policy.pattern import parse_pattern
+from enforcer.policy.local_data import CNAME
+from enforcer.policy.model import Action, Delegation, Mode, OnFailure, Plane, Protocol, StripEch
+from enforcer.policy.time_window import DAYS, MINUTES_PER_DAY, Day
+from enforcer.policy.written import (
+    AddressText,
+    ClientText,
+    Clock,
+    GroupName,
+    Host,
+    Line,
+    NetworkText,
+    OneOrMore,
+    Pattern,
+    Port,
+    Ports,
+    QueryType,
+    ReadsOff,
+    RecordText,
+    RuleId,
+    Suffix,
+    Version,
+)
 
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_STRING = {"type": "string"}
-_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
-_RULE_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise PydanticKnownError("string_type")
-    return value
+class RuleAction(StrEnum):
+    """What a rule does: ``passthru`` is an allow that ends the search."""
 
-
-def _host(value: Any) -> str:
-    text = _text(value)
-    if _is_network(text):
-        raise ValueError(f"{text!r} is an address; list it under addresses")
-    if "*" in text:
-        raise ValueError(f"{text!r} has a *; list it under patterns")
-    if text.startswith("."):
-        raise ValueError(f"{text!r} starts with a dot; list it under suffixes, without the dot")
-    if "/" in text or ":" in text:
-        raise ValueError(f"{text!r} is more than a host name; write the host, and the port apart")
-    return parse_host(text)
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return True
-
-
-def _suffix(value: Any) -> str:
-    return _host(_text(value).strip().removeprefix("."))
-
-
-def _pattern(value: Any) -> str:
-    return parse_pattern(_text(value))
-
-
-def _network(value: Any) -> Any:
-    return parse_network(_text(value))
-
-
-def _address(value: Any) -> Any:
-    text = _text(value)
-    if "%" in text:
-        raise ValueError(f"{text!r} has a zone; leave out % and what follows")
-    try:
-        return ip_address(text)
-    except ValueError as error:
-        raise ValueError(f"{error}; write an address such as 192.0.2.1") from None
-
-
-def _ports(value: Any) -> PortRange:
-    found = None if isinstance(value, bool) else _PORTS.fullmatch(str(value))
-    if not found:
-        raise ValueError(f"{value!r} is not a port; write 443 or 8000-8100")
-    first, last = found.groups()
-    ports = PortRange(int(first), int(last or first))
-    if not 0 < ports.first <= ports.last <= MAX_PORT:
-        raise ValueError(f"{value!r} is not a port; ports go from 1 to {MAX_PORT}, lowest first")
-    return ports
-
-
-def _port(value: Any) -> int:
-    try:
-        ports = _ports(value)
-    except ValueError:
-        ports = PortRange(0, 0)
-    if ports.first != ports.last or not ports.first:
-        raise ValueError(f"{value!r} is not a port; write one number from 1 to {MAX_PORT}")
-    return ports.first
-
-
-def _rule_id(value: Any) -> str:
-    text = _text(value)
-    if not _RULE_ID.fullmatch(text):
-        raise ValueError(
-            f"{text!r} is not an id; use up to 64 lower-case letters, digits, dots, hyphens and _"
-        )
-    return text
-
-
-def _line(value: Any) -> str:
-    return " ".join(_text(value).split())
-
-
-def _version(value: Any) -> Any:
-    if isinstance(value, bool | float):  # True and 1.0 equal 1, and are not what a person means
-        raise PydanticKnownError("literal_error", {"expected": "1"})
-    return value
-
-
-Host = Annotated[str, BeforeValidator(_host)]
-Suffix = Annotated[str, BeforeValidator(_suffix)]
-Pattern = Annotated[str, BeforeValidator(_pattern)]
-NetworkText = Annotated[Any, BeforeValidator(_network), WithJsonSchema(_STRING)]
-AddressText = Annotated[
-    IPv4Address | IPv6Address, BeforeValidator(_address), WithJsonSchema(_STRING)
-]
-Ports = Annotated[
-    Any,
-    BeforeValidator(_ports),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": MAX_PORT},
-                {**_STRING, "pattern": f"^{_PORTS.pattern}$"},
-            ]
-        }
-    ),
-]
-Port = Annotated[int, Field(ge=1, le=MAX_PORT), BeforeValidator(_port)]
-RuleId = Annotated[
-    str,
-    BeforeValidator(_rule_id),
-    WithJsonSchema({**_STRING, "pattern": f"^{_RULE_ID.pattern}$"}),
-]
-Line = Annotated[str, BeforeValidator(_line)]
-Version = Annotated[Literal[1], BeforeValidator(_version)]
+    ALLOW = "allow"
+    BLOCK = "block"
+    MONITOR = "monitor"
+    PASSTHRU = "passthru"
 
 
 # Not as docstrings of the attributes: pydantic would read this file again for each class.
@@ -151,6 +55,27 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class WhenDocument(Strict):
+    """Times of the week, by the clocks of one place."""
+
+    days: tuple[Day, ...] = Field(
+        DAYS, min_length=1, description="The days on which it begins: mon to sun."
+    )
+    start: Clock = Field(0, alias="from", description='In quotes, such as "08:00".')
+    end: Clock = Field(
+        MINUTES_PER_DAY,
+        alias="to",
+        description="Not inside any more; before `from` it is on the next day.",
+    )
+    timezone: str = Field(description="A zone of the tz database, such as Europe/Berlin or UTC.")
+
+    @model_validator(mode="after")
+    def _spans_something(self) -> "WhenDocument":
+        if self.start == self.end:
+            raise ValueError("from and to are the same time; leave both out for the whole day")
+        return self
+
+
 class MatchDocument(Strict):
     """Every key that is given must match; within a key one entry is enough."""
 
@@ -159,18 +84,54 @@ class MatchDocument(Strict):
     patterns: tuple[Pattern, ...] = parts(
         "Names in which * stands for characters within one label."
     )
+    lists: tuple[str, ...] = parts(
+        "Files of names beside this one: hosts files, one name a line, or AdBlock's ||name^."
+    )
     addresses: tuple[NetworkText, ...] = parts(
         "Destination addresses or ranges, v4 or v6; on the DNS plane, addresses in answers."
     )
     ports: tuple[Ports, ...] = parts("Destination ports: 443 or 8000-8100.")
-    clients: tuple[NetworkText, ...] = parts("Client addresses or ranges.")
+    clients: tuple[ClientText, ...] = parts("Client addresses, ranges, or names of groups.")
     protocols: tuple[Protocol, ...] = parts("What the client's first bytes are.")
+    nsdnames: tuple[Suffix, ...] = parts(
+        "Name servers of the zone that holds the name: a name and everything below it."
+    )
+    nsips: tuple[NetworkText, ...] = parts("Addresses or ranges of those name servers.")
+    qtypes: tuple[QueryType, ...] = parts("What a lookup asks for: A, AAAA, HTTPS, or TYPE65.")
+    when: Annotated[tuple[WhenDocument, ...], BeforeValidator(OneOrMore.listed), OneOrMore()] = (
+        parts("Times of the week: one mapping, or a list of them.")
+    )
+    planes: tuple[Plane, ...] = parts("The ways on which a request comes; dns is for lookups.")
 
 
-class SinkholeDocument(Strict):
-    """Answer with these addresses instead."""
+class AnswerDocument(Strict):
+    """Answer with something else: one of these."""
 
-    sinkhole: tuple[AddressText, ...] = Field(min_length=1)
+    sinkhole: tuple[AddressText, ...] = Field(
+        (), min_length=1, description="These addresses instead."
+    )
+    cname: Host | None = Field(
+        None,
+        description="What this name has, for lookups only; as an alias, so that people see it.",
+    )
+    records: tuple[RecordText, ...] = Field(
+        (),
+        min_length=1,
+        description='These records, for lookups only: "A 192.0.2.1", "300 TXT hello".',
+    )
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> "AnswerDocument":
+        if len(self.model_fields_set) != 1:
+            raise ValueError(
+                "there is one answer to a lookup; give one of sinkhole, cname, records"
+            )
+        if len(self.records) > 1 and any(record.rtype == CNAME for record in self.records):
+            raise ValueError(
+                "a CNAME stands beside other records; "
+                "a name that has a CNAME has nothing else (RFC 1034 3.6.2)"
+            )
+        return self
 
 
 class RuleDocument(Strict):
@@ -179,12 +140,12 @@ class RuleDocument(Strict):
     id: RuleId = Field(
         description="Short name that appears in every record; unique in the whole policy."
     )
-    action: Action
+    action: RuleAction
     match: MatchDocument
     reason: Line = Field(
         "", description="For people: why this rule is there. Appears in answers and records."
     )
-    refusal: Literal["nxdomain", "nodata", "refused"] | SinkholeDocument = Field(
+    refusal: Literal["nxdomain", "nodata", "refused", "drop", "tcp_only"] | AnswerDocument = Field(
         "nxdomain", description="How the DNS plane answers a blocked name."
     )
 
@@ -219,12 +180,30 @@ class OnFailureDocument(Strict):
     tls: OnFailure = OnFailure.CLOSED
 
 
+Groups = Annotated[
+    dict[GroupName, Annotated[tuple[NetworkText, ...], Field(min_length=1)]],
+    Field(description="Names for client ranges, which rules in this file may use."),
+]
+
+
 class PackDocument(Strict):
     """A set of rules that policies include."""
 
     version: Version
     description: str = ""
+    groups: Groups = {}
     rules: tuple[RuleDocument, ...] = ()
+
+
+class RpzDocument(Strict):
+    """A response policy zone, as BIND, unbound and others read it."""
+
+    id: RuleId = Field(description="Stands before the owner name in records.")
+    file: str = Field(description="A zone file beside this one.")
+    reason: Line = Field("", description="For people: whose zone it is.")
+    override: Literal["given", "nxdomain", "nodata", "passthru", "disabled"] = Field(
+        "given", description="What is done in place of what the zone says."
+    )
 
 
 class PolicyDocument(Strict):
@@ -242,7 +221,21 @@ class PolicyDocument(Strict):
         (), description="Packs: paths beside this file, or built in such as packs/ngrok.yaml."
     )
     connect_urls: tuple[ConnectUrlDocument, ...] = ()
+    groups: Groups = {}
     rules: tuple[RuleDocument, ...] = ()
+    rpz: tuple[RpzDocument, ...] = Field(
+        (), description="Response policy zones; of two that match, the first one counts."
+    )
+    delegation: Annotated[Delegation, ReadsOff] = Field(
+        Delegation.STRICT,
+        description="When name servers are asked for, where rules have nsdnames or nsips: "
+        "before the answer (strict), beside it (async), or not (off).",
+    )
+    strip_ech: StripEch = Field(
+        StripEch.GUARDED,
+        description="Which HTTPS and SVCB answers lose ech: of names that the policy is about "
+        "(guarded), all, or none (never).",
+    )
     on_failure: OnFailureDocument = OnFailureDocument()
 
 

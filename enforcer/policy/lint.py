@@ -5,16 +5,14 @@ that a policy without the pack, or with an old copy of it, is still measured by 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from enforcer.policy.compile import CompiledPolicy
+from enforcer.policy.compile import CompiledPolicy, enforced
 from enforcer.policy.decide import decide
 from enforcer.policy.model import (
     Address,
     ConnectUrl,
-    Mode,
     Plane,
     Protocol,
     Request,
@@ -86,14 +84,14 @@ class Findings(NamedTuple):
 
 def lint(policy: CompiledPolicy) -> Findings:
     """Faults that only show when the rules work together, judged as if enforced."""
-    enforced = replace(policy, policy=replace(policy.policy, mode=Mode.ENFORCE))
+    policy = enforced(policy)
     return Findings(
-        tuple(_unmet(enforced, REQUIRED)),
+        tuple(_unmet(policy, REQUIRED)),
         (
-            *_unmet(enforced, WANTED),
-            *_closed(enforced),
-            *_shared(enforced),
-            *_uncovered(enforced),
+            *_unmet(policy, WANTED),
+            *_closed(policy),
+            *_shared(policy),
+            *_uncovered(policy),
         ),
     )
 

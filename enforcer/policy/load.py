@@ -5,6 +5,8 @@ name file, line, key, what is wrong and what would be right.
 """
 
 import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from enforcer.policy.document import (
@@ -12,26 +14,28 @@ from enforcer.policy.document import (
     OwnRootsDocument,
     PackDocument,
     PolicyDocument,
-    RuleDocument,
-    SinkholeDocument,
+    RpzDocument,
 )
+from enforcer.policy.lists import NameList, Rejected, load_list
 from enforcer.policy.model import (
     Action,
     ConnectUrl,
     Issuer,
+    ListReport,
     Match,
     Mode,
     OnFailure,
     Policy,
-    Refusal,
     Rule,
     Source,
 )
+from enforcer.policy.rpz import Zone, load_rpz
+from enforcer.policy.rules import Place, RuleReader
 from enforcer.policy.source import Located, PolicyError, Problem, render_path
 
 DEFAULT_POLICY = "default.yaml"
-# For a rule whose author gives none.
-NO_REASON = "the policy says so"
+# What is read of a list at a time: a thread that works on more holds up the others.
+_CHUNK_BYTES = 1 << 16
 
 
 def builtin_policies() -> Path:
@@ -54,18 +58,7 @@ def load_policy(path: Path | None = None) -> Policy:
 
 def load_pack(path: Path) -> Policy:
     """A policy of nothing but the pack at ``path``, so that a pack can be checked by itself."""
-    pack = read_document(path)
-    return Policy(
-        mode=Mode.ENFORCE,
-        default=_default_rule(Action.ALLOW, pack.source()),
-        connect_urls=(),
-        rules=_rules(pack, pack.validate(PackDocument).rules, from_pack=True),
-        dns_on_failure=OnFailure.CLOSED,
-        tls_on_failure=OnFailure.CLOSED,
-        files=(str(path),),
-        digest="",
-        source=pack.source(),
-    )
+    return _Loader().load_pack(path)
 
 
 def read_document(path: Path) -> Located:
@@ -80,28 +73,55 @@ class _Loader:
         self.files: list[str] = []
         self.digest = hashlib.sha256()
         self.problems: list[Problem] = []
+        self.lists: dict[Path, NameList] = {}
+        self.reports: list[ListReport] = []
 
     def load(self, path: Path) -> Policy:
         located = self._open(path)
         document = located.validate(PolicyDocument)
-        own = _rules(located, document.rules, from_pack=False)
+        own = self._rules(located, document, path.parent, from_pack=False)
         packs = self._packs(located, document.include, path.parent)
         urls = tuple(
             self._connect_url(located, index, path.parent, url)
             for index, url in enumerate(document.connect_urls)
         )
+        zones = [
+            self._zone(located, ("rpz", index), path.parent, zone)
+            for index, zone in enumerate(document.rpz)
+        ]
         if self.problems:
             raise PolicyError(self.problems)
         return Policy(
             mode=document.mode,
             default=_default_rule(document.default, located.source(("default",))),
             connect_urls=urls,
-            rules=(*own, *packs),
+            rules=tuple(_ranked([*own, *packs], zones)),
             dns_on_failure=document.on_failure.dns,
             tls_on_failure=document.on_failure.tls,
             files=tuple(self.files),
             digest=self.digest.hexdigest()[:16],
             source=located.source(),
+            delegation=document.delegation,
+            strip_ech=document.strip_ech,
+            lists=tuple(self.reports),
+        )
+
+    def load_pack(self, path: Path) -> Policy:
+        pack = self._open(path)
+        rules = self._rules(pack, pack.validate(PackDocument), path.parent, from_pack=True)
+        if self.problems:
+            raise PolicyError(self.problems)
+        return Policy(
+            mode=Mode.ENFORCE,
+            default=_default_rule(Action.ALLOW, pack.source()),
+            connect_urls=(),
+            rules=tuple(_ranked(rules, [])),
+            dns_on_failure=OnFailure.CLOSED,
+            tls_on_failure=OnFailure.CLOSED,
+            files=tuple(self.files),
+            digest="",
+            source=pack.source(),
+            lists=tuple(self.reports),
         )
 
     def _read(self, path: Path, source: Source, key: str = "") -> bytes:
@@ -112,6 +132,72 @@ class _Loader:
 
     def _open(self, path: Path, source: Source | None = None, key: str = "") -> Located:
         return _decode(path, self._read(path, source or Source(str(path), 0), key))
+
+    def _chunks(self, path: Path, source: Source, key: str) -> Iterator[bytes]:
+        """The bytes of a file that may be large, piece by piece; hashed on the way."""
+        read = 0
+        try:
+            with path.open("rb", buffering=0) as file:
+                self.files.append(str(path))
+                while chunk := file.read(_CHUNK_BYTES):
+                    self.digest.update(chunk)
+                    read += len(chunk)
+                    yield chunk
+        except (OSError, ValueError) as error:
+            raise _unreadable(path, source, key, error) from None
+        self.digest.update(read.to_bytes(8, "big"))
+
+    def _rules(
+        self,
+        located: Located,
+        document: PolicyDocument | PackDocument,
+        beside: Path,
+        *,
+        from_pack: bool,
+    ) -> tuple[Rule, ...]:
+        def open_list(name: str, place: Place) -> NameList:
+            return self._list(beside / name, located.source(place), render_path(place))
+
+        reader = RuleReader(located, document.groups, open_list)
+        rules = reader.read(document.rules, from_pack=from_pack)
+        self.problems += reader.problems
+        return rules
+
+    def _list(self, path: Path, source: Source, key: str) -> NameList:
+        """The list at ``path``; one that several rules name is read once."""
+        if path not in self.lists:
+            chunks = self._chunks(path, source, key)
+            found = load_list(str(path), chunks, _size(path))
+            if found.rejected and not found.entries:
+                raise PolicyError([_no_list(found.path, found.rejected[0])])
+            self.lists[path] = found
+            self._report(found)
+        return self.lists[path]
+
+    def _report(self, found: NameList | Zone) -> None:
+        report = ListReport(found.path, found.entries, found.rejected, found.rejected_count)
+        self.reports.append(report)
+
+    def _zone(
+        self, located: Located, place: Place, beside: Path, zone: RpzDocument
+    ) -> tuple[Rule, ...]:
+        place = (*place, "file")
+        path = beside / zone.file
+        try:
+            chunks = self._chunks(path, located.source(place), render_path(place))
+            found = load_rpz(
+                zone.id,
+                str(path),
+                chunks,
+                reason=zone.reason,
+                override=zone.override,
+                size_bytes=_size(path),
+            )
+        except PolicyError as error:
+            self.problems += error.problems
+            return ()
+        self._report(found)
+        return found.rules
 
     def _packs(self, located: Located, include: tuple[str, ...], beside: Path) -> list[Rule]:
         rules: list[Rule] = []
@@ -135,7 +221,8 @@ class _Loader:
     def _pack(self, path: Path, source: Source, key: str) -> tuple[Rule, ...]:
         try:
             pack = self._open(path, source, key)
-            return _rules(pack, pack.validate(PackDocument).rules, from_pack=True)
+            document = pack.validate(PackDocument)
+            return self._rules(pack, document, path.parent, from_pack=True)
         except PolicyError as error:
             self.problems += error.problems
             return ()
@@ -179,13 +266,31 @@ class _Loader:
 def _read(path: Path, source: Source, key: str = "") -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, source, key, error) from None
+
+
+def _unreadable(path: Path, source: Source, key: str, error: Exception) -> PolicyError:
+    if isinstance(error, OSError):
         named_elsewhere = f"{path} " if source.file != str(path) else ""
         problem = f"{named_elsewhere}cannot be read: {error.strerror}"
         remedy = "correct the path, or the file's permissions"
-    except ValueError:
+    else:
         problem, remedy = f"{str(path)!r} is not a path", "remove the character that no path has"
-    raise PolicyError([Problem(source, key, problem, remedy)])
+    return PolicyError([Problem(source, key, problem, remedy)])
+
+
+def _no_list(path: str, first: Rejected) -> Problem:
+    problem = f"no line of it is an entry of a list: {first.text!r}: {first.why}"
+    remedy = "give a file with one name a line, hosts lines or ||name^"
+    return Problem(Source(path, first.line), "", problem.replace(";", ","), remedy)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):  # said by whoever reads it
+        return 0
 
 
 def _decode(path: Path, content: bytes) -> Located:
@@ -204,22 +309,18 @@ def _default_rule(action: Action, source: Source) -> Rule:
     return Rule(id="default", action=action, match=Match(), reason=reason, source=source)
 
 
-def _rules(
-    located: Located, rules: tuple[RuleDocument, ...], *, from_pack: bool
-) -> tuple[Rule, ...]:
-    return tuple(
-        Rule(
-            id=rule.id,
-            action=rule.action,
-            match=Match(**dict(rule.match)),
-            reason=rule.reason or NO_REASON,
-            source=located.source(("rules", index)),
-            refusal=_refusal(rule),
-            sinkhole=(rule.refusal.sinkhole if isinstance(rule.refusal, SinkholeDocument) else ()),
-            from_pack=from_pack,
-        )
-        for index, rule in enumerate(rules)
-    )
+def _ranked(rules: Iterable[Rule], zones: Iterable[Iterable[Rule]]) -> Iterator[Rule]:
+    """Lists in the order of the files, then zones in theirs."""
+    rank = 0
+    for rule in rules:
+        if rule.match.lists:
+            rank += 1
+            yield replace(rule, rank=rank)
+        else:
+            yield rule
+    for number, zone in enumerate(zones, 1):
+        for rule in zone:
+            yield replace(rule, rank=rank + number, zone=number)
 
 
 def _find_pack(beside: Path, name: str) -> Path | None:
@@ -239,10 +340,6 @@ def _has_certificate(pem: bytes) -> bool:
         return bool(x509.load_pem_x509_certificates(pem))
     except ValueError:
         return False
-
-
-def _refusal(rule: RuleDocument) -> Refusal:
-    return Refusal.SINKHOLE if isinstance(rule.refusal, SinkholeDocument) else Refusal(rule.refusal)
 
 
 def is_builtin(policy: Policy) -> bool:

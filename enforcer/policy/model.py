@@ -7,12 +7,10 @@ NamedTuples, since one of each is made per connection.
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from enforcer.policy.lists import NameList, Rejected
 from enforcer.policy.time_window import TimeWindow
-
-if TYPE_CHECKING:
-    from enforcer.policy.lists import NameList
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -136,7 +134,7 @@ class Match:
     names: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
-    lists: "tuple[NameList, ...]" = ()
+    lists: tuple[NameList, ...] = ()
     addresses: tuple[Network, ...] = ()
     ports: tuple[PortRange, ...] = ()
     clients: tuple[Network, ...] = ()
@@ -207,6 +205,15 @@ class Rule:
         return self.match.planes
 
 
+class ListReport(NamedTuple):
+    """What was read of a list or a zone; of the lines that were not, the first are kept."""
+
+    path: str
+    entries: int
+    rejected: tuple[Rejected, ...]
+    rejected_count: int
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What the files say, checked one by one but not yet against each other."""
@@ -222,6 +229,7 @@ class Policy:
     source: Source = field(default=Source("", 0))
     delegation: Delegation = Delegation.STRICT
     strip_ech: StripEch = StripEch.GUARDED
+    lists: tuple[ListReport, ...] = ()
 
 
 class CertificateCheck(StrEnum):

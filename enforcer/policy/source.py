@@ -64,11 +64,11 @@ class Located:
         try:
             return model.model_validate(self.value)
         except ValidationError as error:
-            faults = explain_faults(model, error.errors(include_url=False), self._known)
+            faults = explain_faults(model, error.errors(include_url=False), self.known)
             raise PolicyError([self.problem(*fault) for fault in faults]) from None
 
-    def _known(self, path: Path) -> Path:
-        # pydantic adds union tags to the path; the file does not have them.
+    def known(self, path: Path) -> Path:
+        """``path`` without what the file does not have, such as pydantic's union tags."""
         known: Path = ()
         for part in path:
             if (*known, part) in self._lines:

@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
-from enforcer.policy.model import Match, Network, PortRange, Rule
+from enforcer.policy.model import PortRange, Rule
 from enforcer.policy.pattern import literal_labels, overlap
 from enforcer.policy.source import Problem
 from enforcer.policy.specificity import EXACT, SUFFIX, narrowness
+from enforcer.policy.time_window import TimeWindow
 
 
 def find_ties(rules: Iterable[Rule]) -> Iterator[Problem]:
@@ -22,7 +23,7 @@ def find_ties(rules: Iterable[Rule]) -> Iterator[Problem]:
             left is not right
             and pair not in reported
             and left.from_pack == right.from_pack
-            and _equal_elsewhere(left.match, right.match)
+            and _equal_elsewhere(left, right)
         ):
             reported.add(pair)
             yield Problem(
@@ -45,7 +46,8 @@ def _sharing_a_name(rules: Iterable[Rule]) -> Iterator[tuple[str, Rule, Rule]]:
     """Pairs whose name parts fit some name equally well, and which name that is."""
     by_name: defaultdict[tuple[int, str], list[Rule]] = defaultdict(list)
     patterns: list[tuple[str, Rule]] = []
-    for rule in rules:
+    # Lists and zones have an order, and are never equal to another rule.
+    for rule in (rule for rule in rules if not rule.zone):
         for kind, names in ((EXACT, rule.match.names), (SUFFIX, rule.match.suffixes)):
             for name in names:
                 by_name[kind, name].append(rule)
@@ -59,21 +61,29 @@ def _sharing_a_name(rules: Iterable[Rule]) -> Iterator[tuple[str, Rule, Rule]]:
             yield f"names that fit both {left} and {right}", left_rule, right_rule
 
 
-def _equal_elsewhere(left: Match, right: Match) -> bool:
+def _equal_elsewhere(left_rule: Rule, right_rule: Rule) -> bool:
+    left, right = left_rule.match, right_rule.match
     return (
-        _networks_equal(left.clients, right.clients)
-        and _networks_equal(left.addresses, right.addresses)
+        _share(left.clients, right.clients)
+        and _share(left.addresses, right.addresses)
+        # A zone may have a name server of each: decide says which counts.
+        and _share(left.nsdnames, right.nsdnames)
+        and _share(left.nsips, right.nsips)
+        and _share(left.qtypes, right.qtypes)
+        and _windows_meet(left.windows, right.windows)
         and _ports_equal(left.ports, right.ports)
-        and (
-            left.protocols == right.protocols == ()
-            or not set(left.protocols).isdisjoint(right.protocols)
-        )
+        and _share(left.protocols, right.protocols)
+        and _share(left_rule.planes, right_rule.planes)
     )
 
 
-def _networks_equal(left: tuple[Network, ...], right: tuple[Network, ...]) -> bool:
+def _share(left: tuple[object, ...], right: tuple[object, ...]) -> bool:
     # Two ranges of one length are the same range or do not meet.
     return left == right == () or not set(left).isdisjoint(right)
+
+
+def _windows_meet(left: tuple[TimeWindow, ...], right: tuple[TimeWindow, ...]) -> bool:
+    return left == right == () or any(a.meets(b) for a in left for b in right)
 
 
 def _ports_equal(left: tuple[PortRange, ...], right: tuple[PortRange, ...]) -> bool:

@@ -6,9 +6,24 @@ is found at load; nothing here reads a clock.
 
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from enum import StrEnum
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_PER_DAY = 24 * 60
+
+
+class Day(StrEnum):
+    """In the order of datetime.weekday: Monday is 0."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+DAYS = tuple(Day)
 _WEEK = len(DAYS) * MINUTES_PER_DAY
 
 

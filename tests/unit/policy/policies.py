@@ -4,12 +4,15 @@ Most entries fit the request for a.b.x from 10.1.9.9 to 10.1.9.9, port 443, over
 """
 
 from dataclasses import replace
+from datetime import UTC
 from ipaddress import ip_address, ip_network
 
 from hypothesis import strategies as st
 
 from enforcer.policy.compile import compile_policy
+from enforcer.policy.lists import NameList
 from enforcer.policy.model import (
+    REWRITES,
     Action,
     CertificateCheck,
     CertificateFact,
@@ -27,13 +30,33 @@ from enforcer.policy.model import (
     Rule,
     Source,
 )
+from enforcer.policy.name_table import NameTable
 from enforcer.policy.source import PolicyError
 from enforcer.policy.ties import find_ties
+from enforcer.policy.time_window import TimeWindow
 
 NAMES = ("a.b.x", "b.x", "x")
 NETWORKS = tuple(map(ip_network, ("10.0.0.0/8", "10.1.0.0/16", "10.1.8.0/22", "2001:db8::/32")))
 ADDRESSES = tuple(map(ip_address, ("10.1.9.9", "10.9.9.9", "2001:db8::1")))
 PORTS = tuple(PortRange(*ports) for ports in ((443, 443), (400, 500), (440, 450), (1, 1000)))
+
+WINDOWS = (
+    TimeWindow(frozenset({0, 1}), 480, 1080, UTC),
+    TimeWindow(frozenset({0}), 1320, 360, UTC),
+)
+# A Monday, at 12:00, 23:00 and 07:00.
+TIMES_S = (1_795_435_200.0, 1_795_474_800.0, 1_795_417_200.0)
+
+
+def name_list(exact=(), suffix=(), below=()):
+    tables = []
+    for names in (exact, suffix, below):
+        tables.append(NameTable())
+        tables[-1].add(names)
+    return NameList("list.txt", *tables, entries=1)
+
+
+LISTS = (name_list(exact=["a.b.x"]), name_list(suffix=["b.x"]), name_list(below=["a.b.x", "x"]))
 
 
 def some(values):
@@ -56,9 +79,15 @@ matches = st.builds(
     ports=some(PORTS),
     clients=some(NETWORKS),
     protocols=some((Protocol.TLS, Protocol.TLS, Protocol.SSH)),
+    lists=some(LISTS),
+    nsdnames=some(("ns.x", "x", "y")),
+    nsips=some(NETWORKS),
+    qtypes=some((1, 65)),
+    windows=some(WINDOWS),
+    planes=some((Plane.DNS, Plane.TLS)),
 ).filter(lambda match: match != Match())
 
-rules = st.builds(
+any_rules = st.builds(
     Rule,
     id=st.just(""),
     action=st.sampled_from(Action),
@@ -67,7 +96,17 @@ rules = st.builds(
     source=st.just(Source("policy.yaml", 1)),
     refusal=st.sampled_from(Refusal),
     from_pack=st.booleans(),
+    zone=st.sampled_from((0, 0, 0, 0, 1, 2)),
 )
+
+
+def _may_match(rule):
+    """What is for lookups only has DNS among its planes."""
+    of_lookups = rule.match.qtypes or (rule.action is Action.BLOCK and rule.refusal in REWRITES)
+    return Plane.DNS in rule.match.planes or not (of_lookups and rule.match.planes)
+
+
+rules = any_rules.filter(_may_match)
 
 connect_urls = st.builds(
     ConnectUrl,
@@ -89,7 +128,9 @@ def policies(draw, modes=ENFORCE):
     drawn = draw(st.lists(rules, min_size=4, max_size=10))
     kept = []
     for number, rule in enumerate(drawn):
-        named = replace(rule, id=f"r{number}")
+        rank = len(drawn) + rule.zone if rule.zone else number + 1
+        from_pack = rule.from_pack or rule.zone > 0
+        named = replace(rule, id=f"r{number}", rank=rank, from_pack=from_pack)
         if not any(find_ties([*kept, named])):
             kept.append(named)
     policy = Policy(
@@ -121,6 +162,10 @@ def _compiles(policy):
 def requests(*, known=False):
     """Requests; ``known`` has every fact but the certificate."""
     unknown = () if known else (None,)
+    # Of these, rules that are no tie may fit equally well.
+    any_type, many_servers, many_addresses = (
+        ((), (), ()) if known else ((255,), (("ns.x", "y"),), (ADDRESSES,))
+    )
     addresses = st.sampled_from((*[ADDRESSES[0]] * 7, *ADDRESSES, *unknown))
     return st.builds(
         Request,
@@ -132,4 +177,9 @@ def requests(*, known=False):
         protocol=st.sampled_from((*[Protocol.TLS] * 9, *Protocol, *unknown)),
         certificate=st.none()
         | st.sampled_from(CertificateCheck).map(lambda check: CertificateFact(check, "the chain")),
+        time_s=st.sampled_from(TIMES_S),
+        qtype=st.sampled_from((1, 1, 65, 28, *any_type, *unknown)),
+        over_tcp=st.booleans(),
+        nsdnames=st.sampled_from((("ns.x",), ("z.y",), *many_servers, *unknown)),
+        nsips=st.sampled_from(((ADDRESSES[0],), *many_addresses, *unknown)),
     )

@@ -53,7 +53,8 @@ def compiled(write_policy):
     ],
 )
 def test_candidates_are_the_rules_whose_names_fit(compiled, name, rules):
-    assert [rule.id for _, rule in compiled.candidates(name)] == rules
+    found = compiled.candidates(Request(Plane.TLS, name))
+    assert [candidate.rule.id for candidate in found] == rules
 
 
 def test_a_connect_url_is_a_rule_for_its_hosts_and_port(compiled):
@@ -90,7 +91,8 @@ def test_a_request_belongs_to_a_connect_url_by_host_and_port(compiled):
 
 
 def test_ssh_to_each_host_is_one_rule(compiled):
-    rules = [rule for rule in compiled.exact["connect.example.com"] if rule.from_pack]
+    found = compiled.candidates(Request(Plane.TLS, "connect.example.com"))
+    rules = [candidate.rule for candidate in found if candidate.rule.from_pack]
     assert [rule.id for rule in rules] == ["connect-url:connect.example.com:443:ssh"]
     assert rules[0].match.protocols == (Protocol.SSH,)
 

@@ -10,11 +10,12 @@ from enforcer.policy.document import (
     MatchDocument,
     PackDocument,
     PolicyDocument,
+    RuleAction,
     RuleDocument,
     render_pack_schema,
     render_policy_schema,
 )
-from enforcer.policy.model import Action, Mode, OnFailure, PortRange, Protocol
+from enforcer.policy.model import Mode, OnFailure, PortRange, Protocol
 
 
 def test_a_match_takes_every_spelling_and_keeps_one():
@@ -61,7 +62,7 @@ def test_a_sinkhole_has_addresses():
     rule = RuleDocument(
         id="r", action="block", match={"names": ["a.example"]}, refusal={"sinkhole": ["192.0.2.1"]}
     )
-    assert rule.action is Action.BLOCK
+    assert rule.action is RuleAction.BLOCK
     assert rule.refusal.sinkhole == (ip_address("192.0.2.1"),)
 
 

@@ -66,12 +66,6 @@ def test_the_default_ingress_is_closed_on_every_plane(policy, name):
         assert verdict.source.file.endswith("packs/ngrok.yaml")
 
 
-@pytest.mark.parametrize("name", DEFAULT_INGRESS)
-def test_every_known_name_is_on_the_fast_path(policy, name):
-    wire = b"".join(bytes([len(x)]) + x.encode() for x in name.split(".")) + b"\0"
-    assert policy.dns_blocked[wire].blocks
-
-
 @pytest.mark.parametrize(("name", "port"), OPEN.items())
 def test_what_agents_need_is_open_even_when_all_else_is_closed(strict, name, port):
     protocol = Protocol.HTTP if port == 80 else Protocol.TLS

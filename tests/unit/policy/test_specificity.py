@@ -53,7 +53,7 @@ def test_names_compare_by_literal_labels_then_kind():
 
 def test_the_closest_entry_of_each_part_counts():
     key = specificity(rule(), ANY_NAME, FULL)
-    assert key == (24 + 97, (0, 0), 8 + 97, 65536, 1, True)
+    assert key == (24 + 97, (0, 0), 8 + 97, 0, 0, 0, 0, 65536, 1, 0, 0, True)
 
 
 @pytest.mark.parametrize(
