@@ -28,11 +28,25 @@ def texts(answer):
 
 @pytest.mark.parametrize(
     "name",
-    (
-        ". example.com com nottest atest.com test.com mylocal office.arpa in-addr.arpa arpa "
-        "8.8.8.8.in-addr.arpa 11.in-addr.arpa 15.172.in-addr.arpa 32.172.in-addr.arpa "
-        "63.100.in-addr.arpa 128.100.in-addr.arpa 8.ip6.arpa"
-    ).split(),
+    [
+        ".",
+        "example.com",
+        "com",
+        "nottest",
+        "atest.com",
+        "test.com",
+        "mylocal",
+        "office.arpa",
+        "in-addr.arpa",
+        "arpa",
+        "8.8.8.8.in-addr.arpa",
+        "11.in-addr.arpa",
+        "15.172.in-addr.arpa",
+        "32.172.in-addr.arpa",
+        "63.100.in-addr.arpa",
+        "128.100.in-addr.arpa",
+        "8.ip6.arpa",
+    ],
 )
 def test_name_like_any_other_is_not_answered(name):
     assert ask(name) is None
@@ -63,11 +77,23 @@ def test_localhost_is_this_machine_and_so_is_every_name_below(name):
 
 @pytest.mark.parametrize(
     "network",
-    (
-        "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 127.0.0.0/8 100.64.0.0/10 "
-        "192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 0.0.0.0/8 255.255.255.255/32 "
-        "fd00::/8 fe80::/10 2001:db8::/32 ::/128"
-    ).split(),
+    [
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "127.0.0.0/8",
+        "100.64.0.0/10",
+        "192.0.2.0/24",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "0.0.0.0/8",
+        "255.255.255.255/32",
+        "fd00::/8",
+        "fe80::/10",
+        "2001:db8::/32",
+        "::/128",
+    ],
 )
 def test_reverse_names_of_private_ranges_do_not_leak(network):
     network = ip_network(network)
@@ -113,6 +139,7 @@ labels = st.sampled_from(["a", "test", "localhost", "arpa", "in-addr", "ip6", "1
 def test_zone_is_the_root_or_holds_the_name_and_no_name_has_data_and_is_none(name, qtype):
     answer = ask(name, qtype)
     if answer is not None:
-        assert f".{name}".endswith(f".{from_wire(answer.zone)}")
+        zone = from_wire(answer.zone)
+        assert not zone or f".{name}".endswith(f".{zone}")
         assert not (answer.nxdomain and answer.records)
         assert answer.soa.rdata.startswith(answer.zone)
