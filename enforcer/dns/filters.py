@@ -1,39 +1,101 @@
 """What an upstream's answer may say: every name it leads to and every address is judged.
 
-Pure: the policy and the parsed answer come in, a verdict comes out. The responder asks
-for clients, and ``resolve`` for the gate.
+Pure: the policy and the parsed answer come in, a verdict comes out, or what must be
+stripped. The responder asks for clients, and ``resolve`` for the gate. All of it is
+asked anew for each query, so that a reload takes effect on what is cached, too.
 """
 
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
 from enforcer.dns.answer import Answer
+from enforcer.dns.delegation import UNKNOWN, NsFacts
+from enforcer.dns.svcb import Strip
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
-from enforcer.policy.model import Action, Request, Verdict
+from enforcer.policy.model import Action, Mode, Request, StripEch, Verdict
 from enforcer.policy.names import from_wire
 
+# Names times addresses of one answer. No resolver follows as many aliases as it takes to
+# have more with a usual number of addresses; each is judged by itself then.
+MAX_PAIRS: Final = 512
+_NO_FACTS: Final[Mapping[bytes, NsFacts]] = MappingProxyType({})
 
-def judge_answer(policy: CompiledPolicy, request: Request, answer: Answer) -> Verdict | None:
+
+def judge_answer(
+    policy: CompiledPolicy,
+    request: Request,
+    answer: Answer,
+    ns_facts: Mapping[bytes, NsFacts] = _NO_FACTS,
+) -> Verdict | None:
     """The verdict on what an answer leads to: the first block, else the first monitor, else None.
 
-    ``request`` is the one that the question was judged by. A chain through a blocked
-    name is blocked, whatever the name that was asked for (RPZ judges each one, too).
+    ``request`` is the one that the question was judged by; for a passthru verdict on it
+    this is not to be asked. A chain through a blocked name is blocked, whatever the name
+    that was asked for (RPZ judges each one, too). ``ns_facts`` are those of the aliases,
+    as far as they are known. A hint never blocks: see find_strip.
     """
     monitored = None
-    for verdict in _verdicts(policy, request, answer):
-        if verdict.blocks:
+    for verdict in _verdicts(policy, request, answer, ns_facts):
+        if verdict.action is Action.BLOCK:
             return verdict
-        if verdict.action is Action.MONITOR and monitored is None:
-            monitored = verdict
+        if verdict.action is Action.MONITOR:
+            monitored = monitored or verdict
     return monitored
 
 
-def _verdicts(policy: CompiledPolicy, request: Request, answer: Answer) -> list[Verdict]:
-    verdicts = []
+def _verdicts(
+    policy: CompiledPolicy, request: Request, answer: Answer, ns_facts: Mapping[bytes, NsFacts]
+) -> Iterator[Verdict]:
+    addresses = answer.addresses if policy.has_address_triggers else ()
+    # A rule that waits for an address lets through, so each name is judged with each.
+    together = len(answer.aliases) * len(addresses) <= MAX_PAIRS and addresses
     for alias in answer.aliases:
         name = from_wire(alias)
-        verdict = decide(policy, request._replace(name=name))
-        reason = f"{verdict.reason} (it is an alias of {name})"
-        verdicts.append(verdict._replace(reason=reason))
-    for address in answer.addresses:
-        verdict = decide(policy, request._replace(address=address))
-        verdicts.append(verdict)
-    return verdicts
+        nsdnames, nsips = ns_facts.get(alias, UNKNOWN)
+        asked = request._replace(name=name, nsdnames=nsdnames, nsips=nsips)
+        for address in together or (None,):
+            verdict = decide(policy, asked._replace(address=address))
+            if verdict.action is not Action.ALLOW:
+                yield verdict._replace(reason=f"{verdict.reason} (it is an alias of {name})")
+            # The targets of services stand beside each other, none leads to the next.
+            elif verdict.passthru and not answer.services:
+                return
+    for address in addresses:
+        yield decide(policy, request._replace(address=address))
+    for service in answer.services if policy.has_address_triggers else ():
+        for hint in service.hints:
+            verdict = decide(policy, request._replace(address=hint))
+            if not verdict.blocks:
+                yield verdict
+
+
+def find_strip(policy: CompiledPolicy, request: Request, answer: Answer) -> Strip | None:
+    """What must go from the answer's HTTPS and SVCB records, None when nothing must.
+
+    That is ``ech`` where the TLS plane has to see a name that the policy is about, and
+    hints that are blocked as addresses. A policy that only monitors changes no answer.
+    Not to be asked for a passthru verdict on the question.
+    """
+    if not answer.services or policy.policy.mode is Mode.MONITOR:
+        return None
+    hints = frozenset(
+        hint
+        for service in answer.services
+        for hint in service.hints
+        if policy.has_address_triggers and decide(policy, request._replace(address=hint)).blocks
+    )
+    ech = any(service.ech for service in answer.services) and _hides(policy, request, answer)
+    return Strip(ech, hints) if ech or hints else None
+
+
+def _hides(policy: CompiledPolicy, request: Request, answer: Answer) -> bool:
+    match policy.policy.strip_ech:
+        case StripEch.ALL:
+            return True
+        case StripEch.NEVER:
+            return False
+        case StripEch.GUARDED:
+            names = (request.name, *map(from_wire, answer.aliases))
+            return any(map(policy.is_guarded, names))
