@@ -1,11 +1,15 @@
-"""packs/ngrok.yaml: the whole default ingress closed, and what agents need left open."""
+"""The packs that ship: the default ingress closed, what agents need left open, roads round."""
+
+import re
+from ipaddress import ip_address
 
 import pytest
 
 from enforcer.policy.admit import admit_policy
 from enforcer.policy.decide import decide
 from enforcer.policy.lint import DEFAULT_INGRESS
-from enforcer.policy.model import Plane, Protocol, Request
+from enforcer.policy.load import builtin_packs, builtin_policies
+from enforcer.policy.model import Action, Plane, Protocol, Refusal, Request
 
 LEGACY = (
     "korgn.su.lennut.com",
@@ -91,3 +95,130 @@ def test_ssh_on_the_tls_port_is_closed_and_elsewhere_is_not(policy):
 )
 def test_what_is_no_ingress_is_left_to_the_default(policy, name):
     assert decide(policy, Request(Plane.DNS, name)).rule == "default"
+
+
+@pytest.fixture
+def every_pack(policy_from):
+    include = ", ".join(builtin_packs())
+    return policy_from(
+        f"version: 1\ndefault: allow\ninclude: [{include}]\n"
+        "connect_urls: [{host: connect.example.com, issuer: ngrok}]\n"
+    )
+
+
+def test_the_packs_go_together_and_warn_of_nothing(every_pack):
+    assert set(builtin_packs()) == {
+        "packs/dns-bypass.yaml",
+        "packs/ngrok.yaml",
+        "packs/tunnels.yaml",
+    }
+    assert every_pack.warnings == ()
+
+
+def test_the_policy_that_ships_includes_no_tunnel_pack(policy):
+    assert not any(file.endswith("tunnels.yaml") for file in policy.policy.files)
+    assert not decide(policy, Request(Plane.DNS, "region1.v2.argotunnel.com")).blocks
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dns.google",
+        "dns64.dns.google",
+        "dns.google.com",
+        "cloudflare-dns.com",
+        "mozilla.cloudflare-dns.com",
+        "1dot1dot1dot1.cloudflare-dns.com",
+        "one.one.one.one",
+        "dns.quad9.net",
+        "doh.opendns.com",
+        "doh.cleanbrowsing.org",
+        "abc123.dns.nextdns.io",
+        "adblock.dns.mullvad.net",
+        "mask.icloud.com",
+        "mask-h2.icloud.com",
+        "dns.ngrok.com.s3.amazonaws.com",
+        "dns.ngrok.com.s3.us-east-1.amazonaws.com",
+        "dns.ngrok.com.s3-us-west-2.amazonaws.com",
+        "dns.ngrok.com.s3.dualstack.eu-central-1.amazonaws.com",
+    ],
+)
+def test_roads_round_the_dns_are_closed_by_name_on_every_plane(every_pack, name):
+    for request in (
+        Request(Plane.DNS, name),
+        Request(Plane.TLS, name, port=443, protocol=Protocol.TLS),
+        Request(Plane.CONNECT, name, port=443),
+    ):
+        verdict = decide(every_pack, request)
+        assert verdict.blocks, request
+        assert verdict.rule.startswith("dns-bypass-")
+
+
+def test_canaries_are_answered_as_those_who_ask_expect(every_pack):
+    firefox = decide(every_pack, Request(Plane.DNS, "use-application-dns.net"))
+    discovery = decide(every_pack, Request(Plane.DNS, "_dns.resolver.arpa"))
+
+    assert (firefox.action, firefox.refusal) == (Action.BLOCK, Refusal.NXDOMAIN)
+    assert (discovery.action, discovery.refusal) == (Action.BLOCK, Refusal.NODATA)
+    assert not decide(every_pack, Request(Plane.TLS, "use-application-dns.net", port=443)).blocks
+
+
+@pytest.mark.parametrize("port", [443, 853])
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111", "9.9.9.9"])
+def test_a_resolver_without_a_name_is_refused_by_its_address(every_pack, address, port):
+    request = Request(Plane.TLS, address=ip_address(address), port=port, protocol=Protocol.TLS)
+
+    assert decide(every_pack, request).rule == "dns-bypass-addresses"
+    assert not decide(every_pack, request._replace(port=8443)).blocks
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "s3.amazonaws.com",
+        "other.s3.amazonaws.com",
+        "www.quad9.net",
+        "www.icloud.com",
+        "acme.cloudflare-gateway.com",
+        "api.cloudflare.com",
+        "visualstudio.com",
+        "tailscale.com",
+    ],
+)
+def test_what_others_share_is_left_alone(every_pack, name):
+    assert not decide(every_pack, Request(Plane.DNS, name)).blocks
+    assert not decide(every_pack, Request(Plane.TLS, name, port=443)).blocks
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("region1.v2.argotunnel.com", "tunnels-cloudflared"),
+        ("h2.cftunnel.com", "tunnels-cloudflared"),
+        ("global.rel.tunnels.api.visualstudio.com", "tunnels-microsoft"),
+        ("abc-8000.euw.devtunnels.ms", "tunnels-microsoft"),
+        ("derp1f.tailscale.com", "tunnels-tailscale"),
+        ("serveo.net", "tunnels-ssh"),
+        ("bore.pub", "tunnels-bore"),
+    ],
+)
+def test_other_tunnel_services_are_closed_where_their_pack_is_included(every_pack, name, rule):
+    verdict = decide(every_pack, Request(Plane.DNS, name))
+
+    assert (verdict.action, verdict.rule) == (Action.BLOCK, rule)
+
+
+def test_what_is_known_by_reputation_alone_is_recorded_and_let_through(every_pack):
+    verdict = decide(every_pack, Request(Plane.DNS, "x.lhr.life"))
+
+    assert (verdict.action, verdict.rule) == (Action.MONITOR, "tunnels-by-reputation")
+
+
+def test_each_rule_about_a_tunnel_service_says_its_source_and_how_sure_it_is():
+    text = (builtin_policies() / "packs/tunnels.yaml").read_text()
+    comments = re.findall(r"((?:^  #[^\n]*\n)*)^  - id: (\S+)", text, re.MULTILINE)
+
+    assert len(comments) == text.count("- id:")
+    unsourced = [rule for comment, rule in comments if "Source:" not in comment]
+    unsure = [rule for comment, rule in comments if "Confidence:" not in comment]
+    assert (unsourced, unsure) == ([], [])
