@@ -46,6 +46,8 @@ class CompiledPolicy:
     hint: str
     # What each rule says when it decides and nothing else has a say, by its id.
     verdicts: dict[str, Verdict]
+    # Names on which there is one verdict, whatever else is known.
+    settled: dict[str, Verdict]
     warnings: tuple[Problem, ...] = ()
     clients: ClientClasses = field(default_factory=lambda: ClientClasses(()))
     has_ns_triggers: bool = False
@@ -107,14 +109,19 @@ def compile_policy(policy: Policy) -> CompiledPolicy:
     for found in sorted(urls, key=lambda found: found.rule.id):
         for name in dict.fromkeys(found.rule.match.names):
             hosts[name].append(found)
+    named = NameIndex(rule for rule in rules if rule.match.has_name)
+    verdicts = _verdicts((policy.default, *(rule for _, rule in urls), *rules), policy.mode)
+    clients = ClientClasses(network for rule in rules for network in rule.match.clients)
+    settled = {} if clients else dict(_settled(named, verdicts))
     return CompiledPolicy(
         policy=policy,
-        named=NameIndex(rule for rule in rules if rule.match.has_name),
+        named=named,
         nameless=NamelessIndex(nameless) if nameless else None,
         connect_urls={name: tuple(rules) for name, rules in hosts.items()},
         hint=" or ".join(map(str, policy.connect_urls)),
-        verdicts=_verdicts((policy.default, *(rule for _, rule in urls), *rules), policy.mode),
-        clients=ClientClasses(network for rule in rules for network in rule.match.clients),
+        verdicts=verdicts,
+        settled={name: verdict for name, verdict in settled.items() if name not in hosts},
+        clients=clients,
         has_address_triggers=any(rule.match.addresses for rule in rules)
         or any(url.addresses for url in policy.connect_urls),
         has_ns_triggers=any(rule.match.nsdnames or rule.match.nsips for rule in rules),
@@ -127,6 +134,12 @@ def enforced(policy: CompiledPolicy) -> CompiledPolicy:
     if policy.policy.mode is Mode.ENFORCE:
         return policy
     return compile_policy(replace(policy.policy, mode=Mode.ENFORCE))
+
+
+def _settled(named: NameIndex, verdicts: dict[str, Verdict]) -> Iterator[tuple[str, Verdict]]:
+    for name, candidates in named.settled():
+        closest = max(candidates, key=lambda candidate: candidate.key or ())
+        yield name, verdicts[closest.rule.id]
 
 
 def _verdicts(rules: Iterable[Rule], mode: Mode) -> dict[str, Verdict]:

@@ -50,6 +50,9 @@ _SPOKEN = {
 
 def decide(policy: CompiledPolicy, request: Request) -> Verdict:
     """The verdict on a request. Total and pure: never raises, never waits, same in same out."""
+    settled = policy.settled.get(request.name)
+    if settled is not None:
+        return settled
     if request.name in policy.connect_urls:
         url_rule = policy.connect_url_rule(request)
         if url_rule is not None:

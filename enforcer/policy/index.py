@@ -83,7 +83,7 @@ class _Listed(NamedTuple):
 class NameIndex:
     """The rules that have a name part."""
 
-    __slots__ = ("_exact", "_lists", "_suffix")
+    __slots__ = ("_anywhere", "_exact", "_lists", "_suffix")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         exact: defaultdict[str, list[Candidate]] = defaultdict(list)
@@ -101,8 +101,18 @@ class NameIndex:
                 suffix[literal_tail(pattern)].append(found)
             lists += [_listed(rule, names) for names in rule.match.lists]
         self._exact = {name: tuple(found) for name, found in exact.items()}
+        self._anywhere = tuple(suffix.pop("", ()))
         self._suffix = {name: tuple(found) for name, found in suffix.items()}
         self._lists = tuple(lists)
+
+    def settled(self) -> Iterator[tuple[str, list[Candidate]]]:
+        """Names whose exact rules are about nothing but the name, with those rules.
+
+        While no rule is about clients, nothing else is as specific.
+        """
+        for name, found in self._exact.items():
+            if all(candidate.key and not candidate.rule.zone for candidate in found):
+                yield name, list(found)
 
     def find(self, name: str) -> list[Candidate]:
         """Every rule whose name part fits."""
@@ -116,21 +126,16 @@ class NameIndex:
         by_suffix = self._suffix
         while suffix:
             suffixes.append(suffix)
-            if suffix in by_suffix:
-                found += _fitting(by_suffix[suffix], name)
+            for candidate in by_suffix.get(suffix, ()):
+                matches = candidate.matches
+                if matches is None or matches(name):
+                    found.append(candidate)
             suffix = suffix.partition(".")[2]
-        if "" in by_suffix:
-            found += _fitting(by_suffix[""], name)
+        found += [each for each in self._anywhere if each.matches and each.matches(name)]
         for listed in self._lists:
-            if candidate := listed.find(suffixes):
-                found.append(candidate)
+            if closest := listed.find(suffixes):
+                found.append(closest)
         return found
-
-
-def _fitting(candidates: tuple[Candidate, ...], name: str) -> Iterator[Candidate]:
-    for candidate in candidates:
-        if candidate.matches is None or candidate.matches(name):
-            yield candidate
 
 
 def _listed(rule: Rule, names: NameList) -> _Listed:
@@ -157,18 +162,23 @@ class NamelessIndex:
     stands under None, too.
     """
 
-    __slots__ = ("_address", "_client", "_nsdname", "_nsip", "_others", "_unknown")
+    __slots__ = (
+        *("_address", "_client", "_nsdname", "_nsip"),
+        *("_has_entries", "_of_connections", "_others", "_unknown"),
+    )
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         ranges: dict[str, list[tuple[Any, Candidate]]] = {"clients": [], "addresses": []}
         ranges["nsips"] = []
         nsdnames: defaultdict[str, list[Candidate]] = defaultdict(list)
         unknown: defaultdict[str, list[Candidate]] = defaultdict(list)
-        others = []
+        others: list[Candidate] = []
+        of_connections: list[Candidate] = []
         for rule in rules:
             part = _first_part(rule)
             if part is None:
-                others.append(_candidate(rule, ANY_NAME))
+                waits = rule.action is Action.BLOCK and (rule.match.ports or rule.match.protocols)
+                (of_connections if waits else others).append(_candidate(rule, ANY_NAME))
                 continue
             for entry in dict.fromkeys(getattr(rule.match, part)):
                 narrowed = replace(rule, match=replace(rule.match, **{part: (entry,)}))
@@ -180,32 +190,41 @@ class NamelessIndex:
                 if rule.action is not Action.BLOCK:
                     unknown[part].append(candidate)
         self._others = tuple(others)
+        # Blocks that cannot fit while neither port nor protocol is known.
+        self._of_connections = tuple(of_connections)
         self._client = PrefixTable(ranges["clients"])
         self._address = PrefixTable(ranges["addresses"])
         self._nsip = PrefixTable(ranges["nsips"])
         self._nsdname = dict(nsdnames)
         self._unknown = dict(unknown)
+        self._has_entries = bool(nsdnames or any(ranges.values()))
 
     def find(self, request: Request) -> list[Candidate]:
         """Every rule that may fit; of a rule, each entry that does is one of its own."""
         found = list(self._others)
-        if self._client and request.client is not None:
+        if self._of_connections and (request.port is not None or request.protocol is not None):
+            found += self._of_connections
+        if self._has_entries:
+            self._find_entries(request, found)
+        return found
+
+    def _find_entries(self, request: Request, found: list[Candidate]) -> None:
+        if request.client is not None:
             found += self._client.holding(request.client)
         if request.address is not None:
             found += self._address.holding(request.address)
         elif self._unknown:
             found += self._unknown.get("addresses", ())
-        if self._nsdname and request.nsdnames is not None:
+        if request.nsdnames is not None:
             for name in request.nsdnames:
                 found += self._below(name)
         elif self._unknown:
             found += self._unknown.get("nsdnames", ())
-        if self._nsip and request.nsips is not None:
+        if request.nsips is not None:
             for address in request.nsips:
                 found += self._nsip.holding(address)
         elif self._unknown:
             found += self._unknown.get("nsips", ())
-        return found
 
     def _below(self, name: str) -> Iterator[Candidate]:
         suffix = name if len(name) <= MAX_WIRE_BYTES else _last_labels(name)

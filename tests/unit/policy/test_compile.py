@@ -53,7 +53,7 @@ def compiled(write_policy):
     ],
 )
 def test_candidates_are_the_rules_whose_names_fit(compiled, name, rules):
-    found = compiled.candidates(Request(Plane.TLS, name))
+    found = compiled.candidates(Request(Plane.TLS, name, port=25))
     assert [candidate.rule.id for candidate in found] == rules
 
 
