@@ -35,7 +35,7 @@ _TTL: Final = struct.Struct("!I")
 _ID_FLAGS: Final = struct.Struct("!HH")
 _OPTION_HEAD: Final = struct.Struct("!HH")
 # What an entry takes beside its bytes, measured on CPython 3.11: its objects and its place
-# in the table, and for each record a piece, its place and what its data led to.
+# in the table, and for each record or hint a piece, its place and what it led to.
 _ENTRY_BYTES: Final = 650
 _RECORD_BYTES: Final = 170
 # No entry takes more than this part of the cache.
@@ -102,7 +102,8 @@ class Entry:
             start = at + _TTL.size
         pieces.append(reply[start:])
         self._pieces = pieces
-        self.size_bytes = len(reply) + _ENTRY_BYTES + _RECORD_BYTES * len(pieces)
+        parts = len(pieces) + sum(len(service.hints) + 1 for service in answer.services)
+        self.size_bytes = len(reply) + _ENTRY_BYTES + _RECORD_BYTES * parts
 
     @property
     def is_failure(self) -> bool:
