@@ -3,6 +3,12 @@
 ``wire``       a query read from bytes; "not mine" for everything unusual
 ``message``    the general road for unusual queries, with dnslib
 ``answer``     what an upstream's reply leads to, read from bytes
+``records``    names and records of any message
+``rebuild``    a reply without some of its records
+``svcb``       HTTPS and SVCB records without ech, and without hints that are blocked
+``cache``      answers that may be given again, negative and stale ones too
+``delegation`` which name servers a name has, and what must be asked to know
+``special_use``  names that are answered here and never leak
 ``response``   answers built from bytes: blocked, failed, passed on, truncated
 ``filters``    what an upstream's answer may say
 ``responder``  the order of the steps for one query; sans-I/O
