@@ -5,26 +5,8 @@ RFC 5358: a resolver that answers the whole internet is somebody's amplifier.
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from ipaddress import ip_network
-from typing import Final
 
 from enforcer.policy.model import Address, Network
-
-# Loopback, RFC 1918, RFC 6598 (behind a carrier's NAT), link-local, and RFC 4193.
-PRIVATE: Final = tuple(
-    ip_network(text)
-    for text in (
-        "127.0.0.0/8",
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",
-        "169.254.0.0/16",
-        "::1/128",
-        "fc00::/7",
-        "fe80::/10",
-    )
-)
 
 
 class Access:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from enforcer.dns.access import PRIVATE, Access
+from enforcer.dns.access import Access
 from enforcer.dns.dot import DotCertificate, DotListener
 from enforcer.dns.forwarder import Forwarder
 from enforcer.dns.proxy_header import ProxyHeader, parse_proxy_header
@@ -20,6 +20,7 @@ from enforcer.dns.tcp import Connections, Send, StreamLimits, TcpConnection
 from enforcer.dns.turn_away import refuse, truncate
 from enforcer.metrics import Metrics
 from enforcer.policy.addresses import parse_address
+from enforcer.settings.dns import DnsSettings
 from enforcer.settings.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,25 @@ parse_client = lru_cache(maxsize=4096)(parse_address)
 class Serving(NamedTuple):
     """Who is served, how often, and by what bounds. ``proxies`` may speak for others."""
 
-    access: Access = Access(PRIVATE)
-    rate: RateLimit | None = None
-    proxies: Access = Access(())
-    limits: StreamLimits = StreamLimits()
+    access: Access
+    rate: RateLimit | None
+    proxies: Access
+    limits: StreamLimits
+
+
+def build_serving(settings: DnsSettings) -> Serving:
+    """What the settings say of clients."""
+    per_second = settings.rate_limit_per_second
+    return Serving(
+        Access(settings.allow_from),
+        RateLimit(per_second) if per_second else None,
+        Access(settings.proxy_protocol_from),
+        StreamLimits(
+            connections=settings.tcp_max_connections,
+            connections_per_client=settings.tcp_max_connections_per_client,
+            idle_s=settings.tcp_idle_ms / 1000,
+        ),
+    )
 
 
 class DnsServer:
@@ -50,11 +66,11 @@ class DnsServer:
         forwarder: Forwarder,
         metrics: Metrics,
         clock: Callable[[], float],
-        serving: Serving = Serving(),  # noqa: B008 immutable
+        serving: Serving | None = None,
     ) -> None:
         self.responder = responder
         self.clock = clock
-        self.serving = serving
+        self.serving = serving or build_serving(DnsSettings())
         self._forwarder = forwarder
         self._discarded = metrics.dns_discarded
         self._over_limit = 0
@@ -62,7 +78,9 @@ class DnsServer:
         self._tcp: list[asyncio.Server] = []
         self._dot: list[DotListener] = []
         self._waiting: set[asyncio.Task[None]] = set()
-        self.connections = Connections(self.take, metrics, serving.limits, serving.proxies)
+        self.connections = Connections(
+            self.take, metrics, self.serving.limits, self.serving.proxies
+        )
 
     async def listen(self, endpoint: Endpoint) -> Endpoint:
         """UDP and TCP on one port; returns where it listens. Raises OSError."""
@@ -90,7 +108,7 @@ class DnsServer:
             if not serving.access.allows(asker.client):
                 self._discarded.add("prohibited")
                 response = refuse(packet, "this server does not answer your address")
-            elif serving.rate and not serving.rate.take(_bucket(asker), now_s):
+            elif serving.rate is not None and not serving.rate.take(_bucket(asker), now_s):
                 self._discarded.add("rate_limited")
                 response = self._refuse_more(packet, asker)
             else:
