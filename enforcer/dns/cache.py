@@ -249,8 +249,7 @@ class Cache:
                 if answer is None:
                     return None
             else:
-                # As _replace does, in a third of the time.
-                reply, answer = without, Answer(*answer[:2], None, *answer[3:])
+                reply, answer = without, answer._replace(opt_at=None)
         ttl_s = self._ttl_s(reply[3] & RCODE, answer)
         return Entry(reply, question_end, answer, ede, ttl_s, now_s) if ttl_s > 0 else None
 
