@@ -1,18 +1,22 @@
 """What `enforcer check` does: each file judged as what it is, settings, policy or pack."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from enforcer.audit.text import printable
 from enforcer.policy.admit import admit_policy
 from enforcer.policy.compile import compile_policy
 from enforcer.policy.document import render_pack_schema, render_policy_schema
 from enforcer.policy.load import load_pack, read_document
-from enforcer.policy.model import Source
+from enforcer.policy.model import Policy, Source
 from enforcer.policy.source import PolicyError, Problem
 
 # What only a policy has, and what settings have not.
-_POLICY_KEYS = {"mode", "default", "include", "connect_urls", "on_failure"}
-_PACK_KEYS = {"version", "description", "rules"}
+_POLICY_KEYS = frozenset(
+    ["mode", "default", "include", "connect_urls", "on_failure", "rpz", "delegation", "strip_ech"]
+)
+_PACK_KEYS = frozenset({"version", "description", "groups", "rules"})
 
 
 class Checked(NamedTuple):
@@ -31,7 +35,8 @@ def check_file(path: Path | None) -> Checked:
         return _check_policy(path)
     if keys & _PACK_KEYS:
         pack = compile_policy(load_pack(path)).policy
-        return Checked(f"{path}: ok: a pack of {len(pack.rules)} rules", ())
+        summary = f"{path}: ok: a pack of {len(pack.rules)} rules"
+        return Checked("\n".join((summary, *_describe_lists(pack))), ())
     return _check_settings(path)
 
 
@@ -58,7 +63,19 @@ def _check_policy(path: Path | None) -> Checked:
         f"{policy.source.file}: ok: {policy.mode.value} mode, {len(policy.rules)} rules, "
         f"Connect URL {compiled.hint or 'none'}, digest {policy.digest}"
     )
-    return Checked(summary, compiled.warnings)
+    return Checked("\n".join((summary, *_describe_lists(policy))), compiled.warnings)
+
+
+def _describe_lists(policy: Policy) -> Iterator[str]:
+    """How much was read of each list and zone, and the lines that were not."""
+    for found in policy.lists:
+        count = found.rejected_count
+        rejected = f", {count} {'line' if count == 1 else 'lines'} rejected" if count else ""
+        yield f"{found.path}: {found.entries} entries{rejected}"
+        for line, text, why in found.rejected:
+            yield printable(f"  line {line}: {text}: {why}")
+        if count > len(found.rejected):
+            yield f"  and {count - len(found.rejected)} more"
 
 
 def _check_settings(path: Path) -> Checked:

@@ -203,6 +203,7 @@ def check(
         "enforcer explain connect.ngrok-agent.com",
         "enforcer explain crl.ngrok-agent.com --via http",
         "enforcer explain connect.example.com --port 443 --client 10.1.2.3 --json",
+        "enforcer explain www.example.com --type HTTPS --at 2026-11-24T12:00:00Z",
     ),
 )
 def explain(
@@ -217,6 +218,16 @@ def explain(
     via: Annotated[
         Via | None, typer.Option(help="The road; dns, or connect with a port or an address.")
     ] = None,
+    qtype: Annotated[
+        str | None, typer.Option("--type", metavar="TYPE", help="Query type: A, HTTPS, TYPE65.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="RFC3339", help="Judge as of this time, not of now.")
+    ] = None,
+    name_servers: Annotated[
+        list[str] | None,
+        typer.Option("--ns", metavar="NAME|IP", help="A name server of the zone; may repeat."),
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -230,7 +241,18 @@ def explain(
 
     policy = admit_policy(_policy_path(config))
     try:
-        answer = explain_request(policy, name, port=port, address=address, client=client, via=via)
+        answer = explain_request(
+            policy,
+            name,
+            port=port,
+            address=address,
+            client=client,
+            via=via,
+            qtype=qtype,
+            at=at,
+            name_servers=name_servers or (),
+            now_s=time.time(),
+        )
     except ValueError as error:
         fail(str(error), USAGE)
     if as_json:

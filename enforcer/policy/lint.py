@@ -17,6 +17,7 @@ from enforcer.policy.model import (
     Protocol,
     Request,
     Rule,
+    Source,
     Verdict,
 )
 from enforcer.policy.pattern import compile_pattern
@@ -92,6 +93,7 @@ def lint(policy: CompiledPolicy) -> Findings:
             *_closed(policy),
             *_shared(policy),
             *_uncovered(policy),
+            *_unread(policy),
         ),
     )
 
@@ -210,3 +212,19 @@ def _uncovered(policy: CompiledPolicy) -> Iterator[Problem]:
             f"no rule covers ngrok's default ingress at {', '.join(missed)}",
             "include packs/ngrok.yaml, or add rules for them",
         )
+
+
+def _unread(policy: CompiledPolicy) -> Iterator[Problem]:
+    """Lists and zones that say less than their files seem to."""
+    for found in policy.policy.lists:
+        if found.rejected:
+            first = found.rejected[0]
+            yield Problem(
+                Source(found.path, first.line),
+                "",
+                f"{found.rejected_count} lines are rejected, first {first.text!r}: {first.why}",
+                "see them with enforcer check, and correct or remove them",
+            )
+        elif not found.entries:
+            remedy = "give it an entry, or take it out of the policy"
+            yield Problem(Source(found.path, 1), "", "this list has no entry", remedy)
