@@ -24,6 +24,7 @@ from enforcer.dns.stream_framing import FramingError
 
 _MEDIA_TYPE: Final = "application/dns-message"
 _MAX_MESSAGE_BYTES: Final = 0xFFFF
+_MAX_UNREAD_BYTES: Final = 1 << 17
 # A name, an OPT with a cookie and a subnet: far below.
 _MAX_QUERY_BYTES: Final = 512
 # h2 lets these out too for bytes that are no HTTP/2.
@@ -45,6 +46,7 @@ class HttpsFraming:
         )
         self._bodies: dict[int, bytearray] = {}
         self._ending = False
+        self._unread_bytes = 0
 
     @property
     def has_room(self) -> bool:
@@ -75,6 +77,10 @@ class HttpsFraming:
     def receive(self, data: bytes) -> Iterable[tuple[int, bytes | None]]:
         try:
             events = self._h2.receive_data(data)
+            # A frame is checked once it is whole, and may claim to have 16 MiB.
+            self._unread_bytes = 0 if events else self._unread_bytes + len(data)
+            if self._unread_bytes > _MAX_UNREAD_BYTES:
+                raise FramingError("a frame without an end")
             return [reply for event in events for reply in self._take(event)]
         except _NOT_HTTP as error:
             raise FramingError(str(error)) from None

@@ -19,6 +19,7 @@ from enforcer.dns.upstream_query import (
     build_query,
     randomise_case,
 )
+from enforcer.dns.wire import HEADER
 from enforcer.settings.endpoint import Endpoint
 
 SOCKETS: Final = 16  # a power of two: chosen by a random byte
@@ -177,7 +178,9 @@ class UdpChannel:
             return Mismatch.OTHER_ADDRESS
         if len(reply) > MAX_UDP_BYTES:
             return Mismatch.OVERSIZE
-        ident = int.from_bytes(reply[:2], "big")
+        if len(reply) < HEADER.size:
+            return Mismatch.MALFORMED
+        ident = reply[0] << 8 | reply[1]
         attempt = held.waiting.get(ident)
         if attempt is None:
             return None if ident in held.late else Mismatch.OTHER_ID
@@ -203,3 +206,8 @@ class UdpChannel:
             if attempt is not None:
                 attempt.listener.failed(attempt, Ending.UNREACHABLE, now_s)
         self._close_if_done(held)
+        if held in self._open:
+            # libuv stops to watch a descriptor that has an error.
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(held.fileno)
+            loop.add_reader(held.fileno, self._receive, held)

@@ -96,6 +96,8 @@ def _say_of_value(model: type[BaseModel], error: Any) -> tuple[str, str]:
             return "this list is empty", "give it an entry, or remove the key"
         case "int_type" | "int_parsing" | "int_from_float":
             return f"{given!r} is not a whole number", "write a number"
+        case "bool_type" | "bool_parsing":
+            return f"{given!r} is neither true nor false", "write true or false"
         case _:
             message = str(error["msg"])
             return f"{given!r}: {message[0].lower()}{message[1:]}", "correct it"

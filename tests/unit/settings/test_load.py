@@ -15,6 +15,8 @@ from enforcer.settings.load import (
 )
 from enforcer.settings.upstream import Transport, Upstream
 
+FORWARD = "{{suffixes: ['{}'], upstreams: ['::1']}}"
+
 
 @pytest.fixture
 def load(tmp_path):
@@ -119,14 +121,14 @@ def test_the_audit_trail_goes_where_this_user_may_write(monkeypatch, load):
             "use letters",
         ),
         (
-            "dns: {forward: [{suffixes: [a], upstreams: ['::1']},\n{suffixes: ['*.A.'], upstreams: ['::1']}]}",
+            f"dns: {{forward: [{FORWARD.format('a')},\n{FORWARD.format('*.A.')}]}}",
             2,
             "dns.forward[1].suffixes[0]",
             "keep one of the two",
         ),
         ("dns:\n  upstream_ca_file: nope.pem\n", 2, "dns.upstream_ca_file", "correct the path"),
         ("dns:\n  upstream_ca_file: /etc/hosts\n", 2, "dns.upstream_ca_file", "in PEM"),
-        ("dns: {randomise_case: maybe}\n", 1, "dns.randomise_case", ""),
+        ("dns: {randomise_case: maybe}\n", 1, "dns.randomise_case", "write true or false"),
         ("dns:\n  timeout_ms: 1\n", 2, "dns.timeout_ms", "correct it"),
         ("drain_seconds: soon\n", 1, "drain_seconds", "write a number"),
         ("audit: {path: ~nobody-here/x}\n", 1, "audit.path", "write it in full"),
