@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,28 +43,41 @@ def run_dnsperf(
 
     With ``qps`` the latency of each is kept.
     """
-    return read_report(_finish(start_dnsperf(port, queries, seconds=seconds, once=once, qps=qps)))
+    return Load(port, queries, seconds=seconds, once=once, qps=qps).finish()
 
 
-def start_dnsperf(
-    port: int, queries: Path, *, seconds: float | None, once: bool = False, qps: int | None = None
-) -> subprocess.Popen[str]:
-    command = ["taskset", "-c", str(LOAD_CORE), "dnsperf", "-s", "127.0.0.1", "-p", str(port)]
-    command += ["-d", str(queries), "-q", str(OUTSTANDING), "-t", "2", "-W"]
-    if seconds is not None:
-        command += ["-l", f"{seconds:g}"]
-    if once:
-        command += ["-n", "1"]
-    if qps is not None:
-        command += ["-v", "-Q", str(qps)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+class Load:
+    """dnsperf at work. Its report goes into a file: a pipe that nobody reads would stop it."""
 
+    def __init__(
+        self,
+        port: int,
+        queries: Path,
+        *,
+        seconds: float | None,
+        once: bool = False,
+        qps: int | None = None,
+    ) -> None:
+        command = ["taskset", "-c", str(LOAD_CORE), "dnsperf", "-s", "127.0.0.1", "-p", str(port)]
+        command += ["-d", str(queries), "-q", str(OUTSTANDING), "-t", "2", "-W"]
+        if seconds is not None:
+            command += ["-l", f"{seconds:g}"]
+        if once:
+            command += ["-n", "1"]
+        if qps is not None:
+            command += ["-v", "-Q", str(qps)]
+        self._report = tempfile.TemporaryFile("w+")  # noqa: SIM115 closed by finish
+        self._process = subprocess.Popen(command, stdout=self._report, text=True)
 
-def _finish(process: subprocess.Popen[str]) -> str:
-    report, _ = process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"dnsperf ended with {process.returncode}:\n{report[-2000:]}")
-    return report
+    def finish(self) -> Counted:
+        """Wait for its end. Raises RuntimeError for one that is not in order."""
+        code = self._process.wait()
+        with self._report as file:
+            file.seek(0)
+            report = file.read()
+        if code:
+            raise RuntimeError(f"dnsperf ended with {code}:\n{report[-2000:]}")
+        return read_report(report)
 
 
 def read_report(report: str) -> Counted:

@@ -127,7 +127,7 @@ newServer({{address="127.0.0.1:{self.upstream_port}", healthCheckMode="up"}})
 getPool(""):setCache(newPacketCache(1000000))
 local blocked = newSuffixMatchNode()
 for name in io.lines("{names}") do
-  blocked:add(newDNSName(name))
+  blocked:add(name)
 end
 addAction(SuffixMatchNodeRule(blocked, true), RCodeAction(DNSRCode.NXDOMAIN))
 setSecurityPollSuffix("")

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from bench.books import Books
-from bench.load import Counted, read_report, start_dnsperf
+from bench.load import Counted, Load
 from bench.names import ADDED, REMOVED, Names
 from bench.peers import ANSWERED, BLOCKED, Enforcer
 from bench.probe import Reply, ask
@@ -40,7 +40,7 @@ def run_reload(
     """``asked`` is blocked by both policies; ADDED and REMOVED change places meanwhile."""
     queries = names.queries("e", asked)
     began_s = time.monotonic()
-    load = start_dnsperf(server.port, queries, seconds=BEFORE_S + seconds + AFTER_S, qps=RELOAD_QPS)
+    load = Load(server.port, queries, seconds=BEFORE_S + seconds + AFTER_S, qps=RELOAD_QPS)
     time.sleep(BEFORE_S)
     text = server.list_file.read_text(encoding="ascii")
     part = server.list_file.with_suffix(".part")
@@ -50,7 +50,7 @@ def run_reload(
     server.reload()
     watch = _Watch(server.port, books)
     done_s = watch.until_changed(asked_s + seconds)
-    counted = read_report(load.communicate()[0])
+    counted = load.finish()
     books.blocked += counted.completed
     during = _during(counted, asked_s - began_s, done_s + AFTER_S - began_s)
     return Reload(
@@ -104,5 +104,6 @@ class _Watch:
 
 
 def _during(counted: Counted, from_s: float, to_s: float) -> tuple[float, ...]:
-    """The latencies of that time: answers come at RELOAD_QPS, so their place tells when."""
-    return counted.latencies_s[int(from_s * RELOAD_QPS) : int(to_s * RELOAD_QPS)]
+    """The latencies of that time: dnsperf keeps a steady rate, so their place tells when."""
+    qps = counted.completed / counted.seconds
+    return counted.latencies_s[int(from_s * qps) : int(to_s * qps)]
