@@ -37,9 +37,11 @@ def explain_faults(
     placed = [(_place(error, known), error) for error in errors]
     above = {place[:length] for place, _ in placed for length in range(len(place))}
     meant = {(*place[:-1], _close(model, error)) for place, error in placed if _is_extra(error)}
+    # A branch that was meant has been read further, up to a check of its own.
+    read = {place for place, error in placed if error["type"] == "value_error"}
     told = set()
     for place, error in placed:
-        echo = place in above and error["type"] in _ECHOES
+        echo = (place in above or place in read) and error["type"] in _ECHOES
         misspelt = place in meant and error["type"] == "missing"
         if not echo and not misspelt and place not in told:
             told.add(place)

@@ -38,7 +38,7 @@ def problem_of(load, *arguments):
 
 def test_the_policies_that_ship_are_found():
     assert (builtin_policies() / "default.yaml").is_file()
-    assert builtin_packs() == ["packs/ngrok.yaml"]
+    assert "packs/ngrok.yaml" in builtin_packs()
 
 
 def test_the_embedded_default_and_the_packs_load_without_a_warning():
