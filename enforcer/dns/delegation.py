@@ -52,6 +52,10 @@ class _Zone(NamedTuple):
     until_s: float
     apex: bytes | None
     servers: tuple[bytes, ...] | None = None
+    nsdnames: tuple[str, ...] | None = None
+
+
+_NO_ZONE: Final = _Zone(0.0, None)
 
 
 class _Host(NamedTuple):
@@ -72,8 +76,11 @@ class Delegations:
 
     def facts(self, name: bytes, now_s: float, *, want_ips: bool = False) -> NsFacts | Query:
         """The facts of a folded wire name, or the first query that is missing for them."""
-        missing = self.missing(name, now_s, want_ips=want_ips)
-        return missing[0] if missing else self.known(name, now_s, want_ips=want_ips)
+        zone = self._find(name, now_s)
+        if isinstance(zone, Query):
+            return zone
+        missing = self._missing_hosts(zone, now_s) if want_ips else ()
+        return missing[0] if missing else self._known(zone, now_s, want_ips=want_ips)
 
     def missing(self, name: bytes, now_s: float, *, want_ips: bool = False) -> tuple[Query, ...]:
         """What can be asked at this point, side by side. Empty when the facts are there.
@@ -81,31 +88,32 @@ class Delegations:
         Asked again once these are learnt: names have two rounds (MAX_STEPS at most), addresses
         one more.
         """
-        servers = self._servers(name, now_s)
-        if isinstance(servers, Query):
-            return (servers,)
-        if not want_ips:
-            return ()
+        zone = self._find(name, now_s)
+        if isinstance(zone, Query):
+            return (zone,)
+        return self._missing_hosts(zone, now_s) if want_ips else ()
+
+    def known(self, name: bytes, now_s: float, *, want_ips: bool = False) -> NsFacts:
+        """The facts as far as they are known, without a question: for ``delegation: async``."""
+        zone = self._find(name, now_s)
+        return UNKNOWN if isinstance(zone, Query) else self._known(zone, now_s, want_ips=want_ips)
+
+    def _missing_hosts(self, zone: _Zone, now_s: float) -> tuple[Query, ...]:
         return tuple(
             _query(server, qtype)
-            for server in servers or ()
+            for server in zone.servers or ()
             for qtype in (A, AAAA)
             if self._host(server, qtype, now_s) is None
         )
 
-    def known(self, name: bytes, now_s: float, *, want_ips: bool = False) -> NsFacts:
-        """The facts as far as they are known, without a question: for ``delegation: async``."""
-        servers = self._servers(name, now_s)
-        if servers is None or isinstance(servers, Query):
-            return UNKNOWN
-        nsdnames = tuple(map(from_wire, servers))
-        if not want_ips:
-            return NsFacts(nsdnames, None)
-        hosts = [self._host(server, qtype, now_s) for server in servers for qtype in (A, AAAA)]
+    def _known(self, zone: _Zone, now_s: float, *, want_ips: bool) -> NsFacts:
+        if not want_ips or not zone.servers:
+            return NsFacts(zone.nsdnames, None)
+        hosts = [self._host(server, qtype, now_s) for server in zone.servers for qtype in (A, AAAA)]
         if None in hosts:
-            return NsFacts(nsdnames, None)
+            return NsFacts(zone.nsdnames, None)
         addresses = tuple(address for host in hosts if host for address in host.addresses)
-        return NsFacts(nsdnames, addresses[:MAX_ADDRESSES] or None)
+        return NsFacts(zone.nsdnames, addresses[:MAX_ADDRESSES] or None)
 
     def learn(self, query: Query, reply: bytes | None, now_s: float) -> None:
         """Take the reply to a query that came from here; None when no upstream answered."""
@@ -132,17 +140,17 @@ class Delegations:
         else:
             self._keep_host(query, _Host(until_s, ()))
 
-    def _servers(self, name: bytes, now_s: float) -> tuple[bytes, ...] | Query | None:
-        """The servers of the name's zone, what is to be asked for them, or None: not known."""
+    def _find(self, name: bytes, now_s: float) -> _Zone | Query:
+        """The name's zone, one without servers where there is none to be known, or a query."""
         for _ in range(MAX_STEPS):
             zone = self._zone(name, now_s)
             if zone is None:
                 return _query(name, NS)
-            if zone.servers is not None or zone.apex is None:
-                return zone.servers
+            if zone.apex is None:
+                return zone
             # Always above the name, never itself.
             name = zone.apex
-        return None
+        return _NO_ZONE
 
     def _zone(self, name: bytes, now_s: float) -> _Zone | None:
         zone = self._zones.get(name)
@@ -188,7 +196,8 @@ def _read_zone(name: bytes, reply: bytes, now_s: float) -> _Zone:
             apex = owner
             ttl_s = min(ttl_s, record.ttl_s, _minimum_s(reply, record))
     if servers:
-        return _Zone(now_s + _kept_s(ttl_s), None, tuple(dict.fromkeys(servers))[:MAX_SERVERS])
+        known = tuple(dict.fromkeys(servers))[:MAX_SERVERS]
+        return _Zone(now_s + _kept_s(ttl_s), None, known, tuple(map(from_wire, known)))
     if apex is None:
         # An alias has no SOA of its own zone beside it, and is no zone itself.
         return _Zone(now_s + FAILED_KEPT_S, _parent(name) or None)

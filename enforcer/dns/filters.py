@@ -14,7 +14,7 @@ from enforcer.dns.delegation import UNKNOWN, NsFacts
 from enforcer.dns.svcb import Strip
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
-from enforcer.policy.model import Action, Mode, Request, StripEch, Verdict
+from enforcer.policy.model import Action, Address, Mode, Request, StripEch, Verdict
 from enforcer.policy.names import from_wire
 
 # Names times addresses of one answer. No resolver follows as many aliases as it takes to
@@ -55,20 +55,24 @@ def _verdicts(
         name = from_wire(alias)
         nsdnames, nsips = ns_facts.get(alias, UNKNOWN)
         asked = request._replace(name=name, nsdnames=nsdnames, nsips=nsips)
-        for address in together or (None,):
-            verdict = decide(policy, asked._replace(address=address))
+        for judged in _each(asked, together) if together else (asked,):
+            verdict = decide(policy, judged)
             if verdict.action is not Action.ALLOW:
                 yield verdict._replace(reason=f"{verdict.reason} (it is an alias of {name})")
             # The targets of services stand beside each other, none leads to the next.
             elif verdict.passthru and not answer.services:
                 return
-    for address in addresses:
-        yield decide(policy, request._replace(address=address))
+    for judged in _each(request, addresses):
+        yield decide(policy, judged)
     for service in answer.services if policy.has_address_triggers else ():
-        for hint in service.hints:
-            verdict = decide(policy, request._replace(address=hint))
+        for judged in _each(request, service.hints):
+            verdict = decide(policy, judged)
             if not verdict.blocks:
                 yield verdict
+
+
+def _each(request: Request, addresses: tuple[Address, ...]) -> Iterator[Request]:
+    return (request._replace(address=address) for address in addresses)
 
 
 def find_strip(policy: CompiledPolicy, request: Request, answer: Answer) -> Strip | None:
