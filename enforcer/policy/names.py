@@ -11,6 +11,7 @@ MAX_LABEL_BYTES = 63  # RFC 1035 2.3.4
 MAX_WIRE_BYTES = 255  # the same
 MAX_LABELS = 127  # what 255 bytes have room for
 _PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b'.\\"')
+_PLAIN_OR_DOT = bytes(_PLAIN) + b"."
 _HOST_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
 _FOLD = bytes(b + 32 if 0x41 <= b <= 0x5A else b for b in range(256))  # noqa: PLR2004 ASCII A to Z
 
@@ -81,12 +82,19 @@ def from_wire(wire: bytes) -> str:
     labels = []
     at = 0
     wire = fold_wire(wire)
-    while wire[at]:
-        end = at + 1 + wire[at]
-        label = wire[at + 1 : end]
-        labels.append("".join(chr(b) if b in _PLAIN else f"\\{b:03d}" for b in label))
+    while length := wire[at]:
+        end = at + 1 + length
+        labels.append(wire[at + 1 : end])
         at = end
-    return ".".join(labels)
+    text = b".".join(labels)
+    # Nearly every name: nothing in it needs an escape.
+    if not text.translate(None, _PLAIN_OR_DOT) and text.count(b".") < max(len(labels), 1):
+        return text.decode("ascii")
+    return ".".join(map(_escape, labels))
+
+
+def _escape(label: bytes) -> str:
+    return "".join(chr(b) if b in _PLAIN else f"\\{b:03d}" for b in label)
 
 
 def suffixes(name: str) -> Iterator[str]:
