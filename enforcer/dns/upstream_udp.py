@@ -61,11 +61,9 @@ class UdpChannel:
         *,
         randomise: bool,
     ) -> None:
-        found = socket.getaddrinfo(*endpoint, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[
-            0
-        ]
-        self._family = found[0]
-        self._address: tuple[Any, ...] = found[4]
+        self._endpoint = endpoint
+        self._family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+        self._address: tuple[Any, ...] = ()
         self._ignored = ignored
         self._random = random
         self._monotonic = monotonic
@@ -132,6 +130,11 @@ class UdpChannel:
         return held
 
     def _bind(self, now_s: float) -> _Socket:
+        if not self._address:
+            # A scope (fe80::1%eth0) is looked up among the interfaces, which may come late.
+            self._address = socket.getaddrinfo(
+                *self._endpoint, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+            )[0][4]
         bound = socket.socket(self._family, socket.SOCK_DGRAM)
         try:
             bound.setblocking(False)

@@ -8,6 +8,7 @@ from integration.upstream_servers import (
     EDNS,
     HOST,
     Client,
+    UdpServer,
     is_answer,
     nobody,
     query,
@@ -19,6 +20,7 @@ from integration.upstream_servers import (
 
 from enforcer.dns.upstream_link import LinkOptions
 from enforcer.dns.upstream_udp import QUERIES_PER_SOCKET, SOCKETS
+from enforcer.settings.upstream import Upstream
 
 
 def honest(packet):
@@ -192,6 +194,29 @@ def test_an_upstream_that_is_not_there_is_known_at_once(run, count):
             async with asyncio.timeout(2):
                 assert await asyncio.gather(*map(client.ask, names)) == [None] * count
             assert client.ended("unreachable") == 2 * count
+
+    run(scenario())
+
+
+def test_an_upstream_behind_an_interface_that_does_not_exist_is_unreachable(run):
+    async def scenario():
+        async with Client(Upstream("fe80::1%nowhere")) as client:
+            assert await client.ask() is None
+            assert client.ended("unreachable") == 2
+
+    run(scenario())
+
+
+def test_an_upstream_by_ipv6_is_asked(run):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        transport, server = await loop.create_datagram_endpoint(
+            lambda: UdpServer(honest), local_addr=("::1", 0)
+        )
+        async with Client(Upstream(*transport.get_extra_info("sockname")[:2])) as client:
+            assert is_answer(await client.ask(), query())
+        assert len(server.queries) == 1
+        transport.close()
 
     run(scenario())
 
