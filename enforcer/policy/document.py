@@ -123,9 +123,7 @@ class AnswerDocument(Strict):
     @model_validator(mode="after")
     def _says_one_thing(self) -> "AnswerDocument":
         if len(self.model_fields_set) != 1:
-            raise ValueError(
-                "there is one answer to a lookup; give one of sinkhole, cname, records"
-            )
+            raise ValueError("a lookup has one answer; give one of sinkhole, cname and records")
         if len(self.records) > 1 and any(record.rtype == CNAME for record in self.records):
             raise ValueError(
                 "a CNAME stands beside other records; "

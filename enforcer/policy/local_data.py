@@ -16,7 +16,7 @@ MAX_TTL_S = 0x7FFFFFFF  # RFC 2181 8
 _OPT = 41
 # Types that only questions, or only messages themselves, have (RFC 6895 3.1).
 _META = range(128, 256)
-_RECORD = re.compile(r"(?:([0-9]{1,10})\s+)?(?:IN\s+)?([A-Za-z][A-Za-z0-9]*)\s+(\S.*)", re.DOTALL)
+_RECORD = re.compile(r"(?:([0-9]{1,10})\s+)?(?:IN\s+)?([A-Za-z][A-Za-z0-9]*)\s+(\S.*)")
 
 
 def parse_record(text: str) -> LocalRecord:
