@@ -130,6 +130,13 @@ def run(config: ConfigOption = None) -> None:
     from enforcer.policy.admit import admit_policy
 
     settings = _settings(config)
+    if settings.dns.transfers:
+        from enforcer.dns.transfer import TransferError, fetch_missing
+
+        try:
+            fetch_missing(settings.dns.transfers)
+        except TransferError as error:
+            fail(str(error), REFUSED)
     policy = admit_policy(settings.policy)
     configure_logging()
     for warning in policy.warnings:

@@ -110,6 +110,15 @@ class Metrics(Collector):
             action=Action,
             transport=("udp", "tcp", "dot"),
         )
+        self.dns_answers = Series(
+            "enforcer_dns_answers_total",
+            "Where answers to DNS queries came from: the policy, the cache, an older answer in "
+            "want of a new one, an upstream, here for names that never leave, or nowhere.",
+            origin=("policy", "cache", "stale", "upstream", "local", "failed"),
+        )
+        self.dns_prefetches = Series(
+            "enforcer_dns_prefetches_total", "Answers fetched again before their time was over."
+        )
         self.dns_discarded = Series(
             "enforcer_dns_discarded_total",
             "DNS packets that were not answered or answered with an error, by reason.",
@@ -212,6 +221,22 @@ class Metrics(Collector):
         )
         self.policy_info = Info(
             "enforcer_policy_info", "The policy in force: always 1.", "digest", "mode"
+        )
+        self.zone_transfers = Series(
+            "enforcer_zone_transfers_total",
+            "Looks at the primary of a policy zone, by zone and by what they came to.",
+            zone=(),
+            result=("updated", "unchanged", "failed"),
+        )
+        self.zone_last_success = Series(
+            "enforcer_zone_last_success_timestamp_seconds",
+            "When the primary of a policy zone was last heard, in seconds since the epoch.",
+            zone=(),
+        )
+        self.zone_expired = Series(
+            "enforcer_zone_expired",
+            "Whether a policy zone is older than its SOA allows (1); it stays in force.",
+            zone=(),
         )
         self.audit_events = Series(
             "enforcer_audit_events_total", "Events handed to the audit trail."

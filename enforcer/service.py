@@ -19,18 +19,10 @@ from enforcer.audit.sinks import log_event
 from enforcer.audit.store import Store
 from enforcer.audit.trail import Trail
 from enforcer.dns.dot import CertificateError, DotCertificate
-from enforcer.dns.forwarder import build_forwarder
-from enforcer.dns.resolve import Resolver
-from enforcer.dns.responder import Responder
-from enforcer.dns.server import DnsServer, build_serving
+from enforcer.dns_plane import DnsPlane
 from enforcer.metrics import Metrics
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.holder import PolicyHolder
-from enforcer.proxy.addon import AddonServices, PolicyAddon
-from enforcer.proxy.embedded import EmbeddedProxy
-from enforcer.proxy.flow import FlowServices
-from enforcer.proxy.gate import Gate
-from enforcer.proxy.verifier import Verifier
 from enforcer.reload import PolicyReloader
 from enforcer.settings.endpoint import Endpoint
 from enforcer.settings.gateway import Settings
@@ -65,51 +57,30 @@ class Service:
             self.metrics,
             flush_interval_s=settings.audit.flush_interval_ms / 1000,
         )
-        record = self._trail.record
         self.reloader = PolicyReloader(self.policy, settings.policy, self.metrics, clock)
-        verifier = Verifier(
-            self.metrics,
-            clock,
-            timeout_s=settings.tls.connect_timeout_ms / 1000,
-            verified_for_s=settings.tls.verified_for_seconds,
-        )
-        responder = Responder(self.policy, record, self.metrics)
-        self._forwarder = forwarder = build_forwarder(settings.dns, self.upstreams, self.metrics)
-        resolve = Resolver(self.policy, forwarder, clock).resolve
-        self._dns = DnsServer(
-            responder, forwarder, self.metrics, clock, build_serving(settings.dns)
-        )
-        addon = AddonServices(
-            self.policy,
-            record,
-            self.metrics,
-            verifier,
-            resolve,
-            self.listening,
-            intercept=False,
-            clock=clock,
-        )
-        self._mitmproxy = EmbeddedProxy(
-            PolicyAddon(addon), connect_timeout_s=settings.tls.connect_timeout_ms / 1000
-        )
-        self._gate = Gate(
-            FlowServices(
-                policy=self.policy,
-                record=record,
-                metrics=self.metrics,
-                verifier=verifier,
-                resolve=resolve,
-                hand_over=self._mitmproxy.hand_over,
-                listening=self.listening,
-                settings=settings.tls,
-                clock=clock,
+        record = self._trail.record
+        self.dns = DnsPlane(settings.dns, self.upstreams, self.policy, record, self.metrics, clock)
+        self._trail.gather(self.dns.drain_events)
+        self._tls = None
+        if settings.listen.proxy or settings.listen.tls:
+            # It takes longer to load than all the rest.
+            from enforcer.tls_plane import TlsPlane  # noqa: PLC0415
+
+            self._tls = TlsPlane(
+                settings.tls,
+                self.policy,
+                record,
+                self.metrics,
+                clock,
+                self.dns.resolve,
+                self.listening,
             )
-        )
         self._admin = AdminServer(build_app(self.metrics, self.readiness))
 
     def readiness(self) -> dict[str, bool]:
         """What must be there before traffic is sent here. Without a policy there is no Service."""
-        bound = {plane: plane in self.listening for plane in ("dns", "proxy", "tls", "admin")}
+        wanted = ("dns", "proxy", "tls", "admin") if self._tls else ("dns", "admin")
+        bound = {plane: plane in self.listening for plane in wanted}
         return {"running": not self._stop_asked.is_set(), **bound}
 
     async def start(self) -> None:
@@ -117,12 +88,14 @@ class Service:
         listen = self.settings.listen
         _raise_file_limit()
         self._take_signals(self.stop)
-        await self._mitmproxy.start()
+        if self._tls:
+            await self._tls.start()
         try:
-            await self._bind("dns", listen.dns, self._dns.listen)
+            await self._bind("dns", listen.dns, self.dns.server.listen)
             await self._bind_dot()
-            await self._bind("proxy", listen.proxy, self._gate.listen_explicit)
-            await self._bind("tls", listen.tls, self._gate.listen_transparent)
+            if self._tls:
+                await self._bind("proxy", listen.proxy, self._tls.gate.listen_explicit)
+                await self._bind("tls", listen.tls, self._tls.gate.listen_transparent)
             await self._bind("admin", (listen.admin,), self._admin.listen)
             self._refuse_to_ask_ourselves()
         except StartError:
@@ -139,7 +112,7 @@ class Service:
             certificate = DotCertificate(dot.certificate, dot.key)
         except CertificateError as error:
             raise StartError(f"{error}; change dns.dot in the settings") from None
-        await self._bind("dot", listen, lambda at: self._dns.listen_dot(at, certificate))
+        await self._bind("dot", listen, lambda at: self.dns.server.listen_dot(at, certificate))
 
     async def _bind(
         self,
@@ -185,13 +158,15 @@ class Service:
         self._stop_asked.set()
 
     def _hurry(self) -> None:
-        self._hurried = asyncio.get_running_loop().create_task(self._gate.stop())
+        if self._tls:
+            self._hurried = asyncio.get_running_loop().create_task(self._tls.gate.stop())
 
     async def _end(self, drain_s: float) -> None:
         await self.reloader.stop()
-        await asyncio.gather(self._dns.drain(drain_s), self._gate.drain(drain_s))
-        self._forwarder.close()
-        await self._mitmproxy.stop()
+        draining = [self.dns.drain(drain_s)]
+        if self._tls:
+            draining.append(self._tls.drain(drain_s))
+        await asyncio.gather(*draining)
         await self._admin.stop()
         # Last, so that what the drain still recorded is stored.
         await asyncio.to_thread(self._trail.close)

@@ -18,7 +18,6 @@ from h2.events import (
     StreamReset,
 )
 from h2.exceptions import H2Error
-from hyperframe.exceptions import HyperframeError
 
 from enforcer.dns.stream_framing import FramingError
 
@@ -27,8 +26,8 @@ _MAX_MESSAGE_BYTES: Final = 0xFFFF
 _MAX_UNREAD_BYTES: Final = 1 << 17
 # A name, an OPT with a cookie and a subnet: far below.
 _MAX_QUERY_BYTES: Final = 512
-# h2 lets these out too for bytes that are no HTTP/2.
-_NOT_HTTP: Final = (H2Error, HyperframeError, ValueError, LookupError)
+# Text that is none (UnicodeDecodeError) and its like are not all wrapped by h2.
+_NOT_HTTP: Final = (H2Error, ValueError, LookupError)
 
 
 class HttpsFraming:

@@ -6,7 +6,6 @@ generations of a dict, turned over when the older one can hold only full ones, f
 nothing that matters.
 """
 
-from ipaddress import IPv6Address
 from typing import Final
 
 from enforcer.policy.model import Address
@@ -22,8 +21,12 @@ _ROUNDING_S: Final = 1e-6
 
 def client_key(client: Address) -> bytes:
     """What shares a bucket: a v4 address, or a v6 /64."""
-    packed = client.packed
-    return packed[:_V6_KEY_BYTES] if isinstance(client, IPv6Address) else packed
+    return packed_key(client.packed)
+
+
+def packed_key(client: bytes) -> bytes:
+    """The same of an address as the kernel writes it, of four or sixteen bytes."""
+    return client[:_V6_KEY_BYTES]
 
 
 class RateLimit:

@@ -1,54 +1,139 @@
 """The order of the steps for one query. Sans-I/O: bytes in; bytes, an Ask or nothing out.
 
-    answer(packet)  blocked or failed: bytes. Allowed: an Ask, for the forwarder
-    resume(ask, reply)  the answer judged in its turn: bytes
+    answer(packet)         blocked, known here or failed: bytes; else an Ask
+    resume(ask, replies)   the replies judged in their turn: bytes, or the next Ask
 
-The server carries each Ask to an upstream and the reply back. Each query ends in one
-count, and in one record where its verdict wants it.
+    policy on the name > names that never leave > cache > upstreams > whose zone it is,
+    where the policy wants to know > policy on what the answer leads to
+
+The server carries each Ask to the upstreams and the replies back. Each query ends in one
+count, and in one record where its verdict wants it. What is cached is what upstream
+said; the policy in force is asked each time.
 """
 
-from ipaddress import IPv4Address, IPv6Address
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from functools import partial
+from typing import Final, NamedTuple, TypeAlias
 
 from enforcer.audit.event import Record, audit_event
-from enforcer.dns.answer import parse_answer
-from enforcer.dns.filters import judge_answer
+from enforcer.dns.cache import Cache, CacheLimits, Entry, Key
+from enforcer.dns.cookies import Cookies
+from enforcer.dns.delegation import Delegations, NsFacts
+from enforcer.dns.filters import find_strip, judge_answer
 from enforcer.dns.message import read_query
-from enforcer.dns.response import Ede, build_blocked, build_failure, fit_udp, pass_on
-from enforcer.dns.wire import Query, parse_query
+from enforcer.dns.quick import Known, QuickPath
+from enforcer.dns.response import (
+    Ede,
+    add_opt,
+    build_blocked,
+    build_ede,
+    build_failure,
+    build_local,
+    build_truncated,
+    fit_udp,
+)
+from enforcer.dns.rewrite import build_rewritten, rewrite_target, target_query
+from enforcer.dns.special_use import answer_special
+from enforcer.dns.svcb import strip_services
+from enforcer.dns.uncached import Uncached
+from enforcer.dns.wire import AD, CD, RD, Query, parse_query
 from enforcer.metrics import Metrics
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
 from enforcer.policy.holder import PolicyHolder
-from enforcer.policy.model import OnFailure, Plane, Request, Verdict
+from enforcer.policy.model import Address, Delegation, OnFailure, Plane, Refusal, Request, Verdict
 from enforcer.policy.names import from_wire
+from enforcer.tls.binding import Bindings
 
-UDP, TCP = "udp", "tcp"
+UDP, TCP, DOT = "udp", "tcp", "dot"
+# Names of one chain whose zones are looked for, and rounds of questions for them: each name
+# takes two or three, and a chain is known at once.
+MAX_CHAIN: Final = 16
+MAX_ROUNDS: Final = 12
+MAX_SIDE_BY_SIDE: Final = 32
+_FOREVER_S: Final = float("inf")
+# TTLs count down by whole seconds.
+_TICK_S: Final = 1.0
+
+Content: TypeAlias = Entry | Uncached
 
 
 class Asker(NamedTuple):
-    """Who asks, and over what: ``udp`` or ``tcp``."""
+    """Who asks, and over what: ``udp``, ``tcp`` or ``dot``."""
 
-    client: IPv4Address | IPv6Address
+    client: Address
     transport: str
 
 
-class Ask(NamedTuple):
-    """A query that an upstream must answer, and what is known of it so far."""
+class Asked(NamedTuple):
+    """A client's query, and what the policy said of its name."""
 
+    packet: bytes
     query: Query
     asker: Asker
     request: Request
+    policy: CompiledPolicy
     verdict: Verdict
+
+
+class Step(Enum):
+    """What an Ask is for."""
+
+    ANSWER = "answer"
+    DELEGATION = "delegation"
+    REWRITE = "rewrite"
+
+
+class Ask(NamedTuple):
+    """Questions for the upstreams, side by side. ``asked`` waits for the replies, if any does.
+
+    ``older`` says that something can be given in their place if they take long.
+    """
+
+    queries: tuple[Query, ...]
+    step: Step
+    asked: Asked | None = None
+    content: Content | None = None
+    rounds: int = 0
+    older: bool = False
+
+
+class Shared(NamedTuple):
+    """What a responder keeps between queries, and who else is told."""
+
+    cache: Cache
+    delegations: Delegations
+    bindings: Bindings
+    cookies: Cookies | None = None
+    # Whether the settings name upstreams for this name, which then is none of our own.
+    is_routed: Callable[[bytes], bool] = lambda _: False
+
+
+def build_shared() -> Shared:
+    """With the default limits."""
+    return Shared(Cache(CacheLimits()), Delegations(), Bindings())
 
 
 class Responder:
     """One for all sockets."""
 
-    def __init__(self, policy: PolicyHolder, record: Record, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        policy: PolicyHolder,
+        record: Record,
+        metrics: Metrics,
+        shared: Shared | None = None,
+    ) -> None:
+        self.quick = QuickPath(policy)
+        # Asks that no client waits for; whoever carries Asks takes them, too.
+        self.later: list[Ask] = []
         self._policy = policy
         self._record = record
+        self._shared = shared or build_shared()
         self._queries = metrics.dns_queries
+        self._answers = metrics.dns_answers
+        self._prefetches = metrics.dns_prefetches
         self._discarded = metrics.dns_discarded
 
     def answer(self, packet: bytes, asker: Asker, now_s: float) -> bytes | Ask | None:
@@ -60,56 +145,251 @@ class Responder:
                 self._discarded.add("malformed" if unusual is None else "unsupported")
                 return unusual
             query = unusual
+        if query.edns is not None and query.edns.cookie and self._shared.cookies:
+            reply = self._shared.cookies.reply(query.edns.cookie, asker.client, now_s)
+            query = query._replace(edns=query.edns._replace(cookie=reply.cookie))
         policy = self._policy.current
-        request = Request(Plane.DNS, from_wire(query.name), client=asker.client, time_s=now_s)
-        verdict = decide(policy, request)
-        if verdict.blocks:
-            return self._block(policy, Ask(query, asker, request, verdict))
-        return Ask(query, asker, request, verdict)
+        request = Request(
+            Plane.DNS,
+            from_wire(query.name),
+            client=asker.client,
+            time_s=now_s,
+            qtype=query.qtype,
+            over_tcp=asker.transport != UDP,
+        )
+        asked = Asked(packet, query, asker, request, policy, decide(policy, request))
+        if asked.verdict.blocks:
+            return self._block(asked, asked.verdict, _FOREVER_S)
+        if not self._shared.is_routed(query.name) and (
+            local := answer_special(query.name, query.qtype)
+        ):
+            self._conclude(asked, request, asked.verdict, "local")
+            return _fit(asked, build_local(query, local))
+        hit = self._shared.cache.get(_key(query), now_s)
+        if hit is None or (hit.stale and hit.prefetch):
+            return Ask((_upstream_query(query),), Step.ANSWER, asked, older=hit is not None)
+        if hit.prefetch:
+            self._prefetches.add()
+            self.later.append(Ask((_upstream_query(query),), Step.ANSWER))
+        return self._settle(asked, hit.entry, "stale" if hit.stale else "cache", now_s)
 
-    def resume(self, ask: Ask, reply: bytes | None) -> bytes:
-        """The client's answer, out of an upstream's reply, or None when there was none."""
-        policy = self._policy.current
-        if reply is None:
-            self._discarded.add("upstream_failed")
-            return self._fail(ask, Ede.NO_REACHABLE_AUTHORITY, "no upstream answers")
-        answer = parse_answer(reply)
-        if answer is None:
-            self._discarded.add("upstream_failed")
-            if policy.policy.dns_on_failure is OnFailure.CLOSED:
-                return self._fail(ask, Ede.INVALID_DATA, "the upstream's answer cannot be read")
-        # Asked anew: the policy may have been reloaded while the upstream was asked.
-        verdict = decide(policy, ask.request)
-        if answer and not verdict.blocks:
-            verdict = judge_answer(policy, ask.request, answer) or verdict
-        if verdict.blocks:
-            return self._block(policy, ask._replace(verdict=verdict))
-        self._conclude(policy, ask.request, verdict, ask.asker)
-        return _fit(ask.query, pass_on(ask.query, reply, answer), ask.asker)
+    def resume(self, ask: Ask, replies: Iterable[bytes | None], now_s: float) -> bytes | Ask | None:
+        """What the replies lead to: None when nobody waits, or may be answered.
 
-    def overloaded(self, ask: Ask) -> bytes:
+        ``replies`` are those to the Ask's queries, in their order, None for none.
+        """
+        asked, shared = ask.asked, self._shared
+        if ask.step is Step.DELEGATION:
+            for query, reply in zip(ask.queries, replies, strict=True):
+                shared.delegations.learn(query, reply, now_s)
+            if asked is None or ask.content is None:
+                return None
+            return self._settle(asked, ask.content, "upstream", now_s, ask.rounds)
+        (query,), (reply,) = ask.queries, replies
+        content = self._take(query, reply, now_s)
+        if asked is None:
+            return None
+        if ask.step is Step.REWRITE:
+            return self._finish_rewrite(asked, query, content, now_s)
+        if content is None:
+            return self._fail(asked, Ede.NO_REACHABLE_AUTHORITY, "no upstream answers")
+        is_stale = isinstance(content, Entry) and content.expires_s <= now_s
+        return self._settle(asked, content, "stale" if is_stale else "upstream", now_s)
+
+    def give_older(self, ask: Ask, now_s: float) -> bytes | Ask | None:
+        """The answer that was good before, while the upstreams take their time (RFC 8767 5)."""
+        asked = ask.asked
+        if asked is None:
+            return None
+        hit = self._shared.cache.get(_key(asked.query), now_s)
+        return self._settle(asked, hit.entry, "stale", now_s) if hit else None
+
+    def overloaded(self, ask: Ask) -> bytes | None:
         """The answer to a query that there is no room for."""
         self._discarded.add("overloaded")
-        return self._fail(ask, Ede.NOT_READY, "too many queries are waiting")
+        if ask.asked is None:
+            return None
+        return self._fail(ask.asked, Ede.NOT_READY, "too many queries are waiting")
 
-    def _fail(self, ask: Ask, ede: Ede, text: str) -> bytes:
+    def _take(self, query: Query, reply: bytes | None, now_s: float) -> Content | None:
+        """A reply that upstream gave, or what there is in its place."""
+        cache, key = self._shared.cache, _key(query)
+        if reply is None:
+            self._discarded.add("upstream_failed")
+            return cache.failed(key, now_s)
+        return cache.put(key, reply, now_s) or Uncached(reply)
+
+    def _settle(
+        self, asked: Asked, content: Content, origin: str, now_s: float, rounds: int = 0
+    ) -> bytes | Ask | None:
+        """An answer by the policy in force, which may be newer than the question."""
+        policy = self._policy.current
+        if policy is not asked.policy:
+            asked = asked._replace(policy=policy, verdict=decide(policy, asked.request))
+        if content.answer is None and policy.policy.dns_on_failure is OnFailure.CLOSED:
+            return self._cannot_read(asked)
+        judged = self._judge(asked, content, now_s, rounds)
+        if isinstance(judged, Ask):
+            return judged
+        request, verdict = judged
+        until_s = _until(content, now_s)
+        if verdict.blocks:
+            return self._block(asked, verdict, until_s)
+        response = self._render(asked, content, request, verdict, now_s)
+        if response is None:
+            return self._cannot_read(asked)
+        self._conclude(asked, request, verdict, origin)
+        grant = self._grant(asked, content)
+        if grant:
+            grant(asked.asker.client, now_s)
+        if origin == "cache":
+            self._learn(asked, response, verdict, origin, until_s, grant)
+        return response
+
+    def _judge(
+        self, asked: Asked, content: Content, now_s: float, rounds: int
+    ) -> Ask | tuple[Request, Verdict]:
+        """The verdict on the name and on all that it leads to, or what is to be known before."""
+        policy, answer = asked.policy, content.answer
+        request, verdict = asked.request, asked.verdict
+        if answer is None or verdict.blocks or verdict.passthru:
+            return request, verdict
+        facts: Mapping[bytes, NsFacts] = {}
+        if policy.has_ns_triggers and policy.policy.delegation is not Delegation.OFF:
+            found = self._find_zones(asked, content, now_s, rounds)
+            if isinstance(found, Ask):
+                return found
+            facts = found
+            own = facts[asked.query.name]
+            request = request._replace(nsdnames=own.nsdnames, nsips=own.nsips)
+            verdict = decide(policy, request)
+        if not verdict.blocks and not verdict.passthru:
+            verdict = judge_answer(policy, request, answer, facts) or verdict
+        return request, verdict
+
+    def _render(
+        self, asked: Asked, content: Content, request: Request, verdict: Verdict, now_s: float
+    ) -> bytes | None:
+        """What the client gets of an answer; None when it cannot be made fit to be given."""
+        response: bytes | None = content.render_for(asked.query, now_s)
+        if content.answer is not None and response is not None and not verdict.passthru:
+            strip = find_strip(asked.policy, request, content.answer)
+            if strip:
+                response = strip_services(response, content.answer, strip)
+        if response is None:
+            return None
+        return _fit(asked, add_opt(asked.query, response, content.ede))
+
+    def _cannot_read(self, asked: Asked) -> bytes:
+        self._discarded.add("upstream_failed")
+        return self._fail(asked, Ede.INVALID_DATA, "the upstream's answer cannot be read")
+
+    def _find_zones(
+        self, asked: Asked, content: Content, now_s: float, rounds: int
+    ) -> Ask | Mapping[bytes, NsFacts]:
+        """The name servers of the name and of its aliases, or what must be asked for them."""
+        policy, zones = asked.policy, self._shared.delegations
+        aliases = content.answer.aliases if content.answer else ()
+        names = tuple(dict.fromkeys((asked.query.name, *aliases)))[:MAX_CHAIN]
+        find = partial(zones.missing, now_s=now_s, want_ips=policy.has_nsip_triggers)
+        missing = tuple(dict.fromkeys(query for name in names for query in find(name)))
+        if missing and rounds < MAX_ROUNDS:
+            ask = Ask(missing[:MAX_SIDE_BY_SIDE], Step.DELEGATION, rounds=rounds + 1)
+            if policy.policy.delegation is Delegation.STRICT:
+                return ask._replace(asked=asked, content=content)
+            self.later.append(ask)
+        return {name: zones.known(name, now_s, want_ips=policy.has_nsip_triggers) for name in names}
+
+    def _block(self, asked: Asked, verdict: Verdict, until_s: float) -> bytes | Ask | None:
+        query = asked.query
+        match verdict.refusal:
+            case Refusal.DROP:
+                response = None
+            case Refusal.TCP_ONLY:
+                response = build_truncated(query)
+            case Refusal.CNAME if target := rewrite_target(query, verdict.cname):
+                asked = asked._replace(verdict=verdict)
+                return Ask((target_query(query, target),), Step.REWRITE, asked)
+            case _:
+                text = verdict.explain(asked.policy.hint)
+                response = _fit(asked, build_blocked(query, verdict, text))
+        self._conclude(asked, asked.request, verdict, "policy")
+        if response is not None:
+            self._learn(asked, response, verdict, "policy", until_s)
+        return response
+
+    def _finish_rewrite(
+        self, asked: Asked, target: Query, content: Content | None, now_s: float
+    ) -> bytes:
+        """The policy chose the alias, so it is not asked again about what is behind it."""
+        reply = content.render_for(target, now_s) if content else None
+        ede = build_ede(Ede.BLOCKED, asked.verdict.explain(asked.policy.hint))
+        response = build_rewritten(asked.query, target.name, reply, ede)
+        self._conclude(asked, asked.request, asked.verdict, "policy")
+        return _fit(asked, response)
+
+    def _fail(self, asked: Asked, ede: Ede, text: str) -> bytes:
         """SERVFAIL. What the policy said of the question is counted and recorded all the same."""
-        self._conclude(self._policy.current, ask.request, ask.verdict, ask.asker)
-        return build_failure(ask.query, ede, text)
+        self._conclude(asked, asked.request, asked.verdict, "failed")
+        return build_failure(asked.query, ede, text)
 
-    def _block(self, policy: CompiledPolicy, ask: Ask) -> bytes:
-        query, asker, request, verdict = ask
-        self._conclude(policy, request, verdict, asker)
-        text = verdict.explain(policy.hint)
-        return _fit(query, build_blocked(query, verdict.refusal, verdict.sinkhole, text), asker)
-
-    def _conclude(
-        self, policy: CompiledPolicy, request: Request, verdict: Verdict, asker: Asker
-    ) -> None:
-        self._queries.add(verdict.action.value, asker.transport)
+    def _conclude(self, asked: Asked, request: Request, verdict: Verdict, origin: str) -> None:
+        self._queries.add(verdict.action.value, asked.asker.transport)
+        self._answers.add(origin)
         if verdict.recorded:
-            self._record(audit_event(request, verdict, policy.policy.digest))
+            self._record(audit_event(request, verdict, asked.policy.policy.digest))
+
+    def _grant(self, asked: Asked, content: Content) -> Callable[[Address, float], None] | None:
+        """To be told of each client that gets the answer, so that the gate knows its addresses."""
+        answer = content.answer
+        if answer is None or not (answer.addresses or answer.services):
+            return None
+        hints = tuple(hint for service in answer.services for hint in service.hints)
+        targets = tuple(map(from_wire, answer.aliases)) if answer.services else ()
+        name, remember = asked.request.name, self._shared.bindings.remember
+
+        def grant(client: Address, now_s: float) -> None:
+            addresses = answer.addresses + hints
+            remember(client, name, addresses, content.ttl_s(now_s), now_s, targets)
+
+        return grant
+
+    def _learn(
+        self,
+        asked: Asked,
+        response: bytes,
+        verdict: Verdict,
+        origin: str,
+        until_s: float,
+        grant: Callable[[Address, float], None] | None = None,
+    ) -> None:
+        """The same question may be answered the quick way until then."""
+        if asked.asker.transport != UDP or asked.policy is not self._policy.current:
+            return
+        event = None
+        if verdict.recorded:
+            event = audit_event(asked.request, verdict, asked.policy.policy.digest)
+        cells = self._queries.cell(verdict.action.value, UDP), self._answers.cell(origin)
+        known = Known(response[2:], cells, until_s, event, grant)
+        self.quick.learn(asked.packet, asked.asker.client, known)
 
 
-def _fit(query: Query, response: bytes, asker: Asker) -> bytes:
-    return fit_udp(query, response) if asker.transport == UDP else response
+def _key(query: Query) -> Key:
+    return query.name, query.qtype, query.edns is not None and query.edns.do, bool(query.flags & CD)
+
+
+def _upstream_query(query: Query) -> Query:
+    """Upstream is always asked to resolve, and to say whether it validated (RFC 6840 5.7)."""
+    return query._replace(flags=query.flags | RD | AD)
+
+
+def _until(content: Content, now_s: float) -> float:
+    """How long the same bytes may be given: until a TTL counts down, or something is due."""
+    if isinstance(content, Uncached):
+        return now_s
+    until_s = min(now_s + _TICK_S, content.expires_s)
+    return until_s if content.fetched_again else min(until_s, content.prefetch_s)
+
+
+def _fit(asked: Asked, response: bytes) -> bytes:
+    return fit_udp(asked.query, response) if asked.asker.transport == UDP else response

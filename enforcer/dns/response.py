@@ -9,7 +9,7 @@ from enum import IntEnum
 from ipaddress import IPv4Address
 from typing import Final
 
-from enforcer.dns.answer import Answer
+from enforcer.dns.special_use import LocalAnswer
 from enforcer.dns.wire import (
     AAAA,
     ANY,
@@ -27,7 +27,7 @@ from enforcer.dns.wire import (
     A,
     Query,
 )
-from enforcer.policy.model import Address, Refusal
+from enforcer.policy.model import Address, LocalRecord, Refusal, Verdict
 
 # How soon a name that was unblocked is looked up again. BIND's max-policy-ttl, too.
 BLOCKED_TTL_S: Final = 5
@@ -37,7 +37,7 @@ MAX_MESSAGE_BYTES: Final = 0xFFFF  # RFC 1035 4.2.2: over TCP the length has two
 MIN_UDP_BYTES: Final = 512  # RFC 1035 2.3.4
 # Room for a rule, its reason and the Connect URL to use; far within MAX_UDP_BYTES.
 MAX_TEXT_BYTES: Final = 300
-_NXDOMAIN, _REFUSED = 3, 5
+_SERVFAIL, _NXDOMAIN, _REFUSED = 2, 3, 5
 _BAD_VERSION: Final = 16
 _SOA: Final = 6
 _EDE_OPTION: Final = 15  # RFC 8914 2
@@ -64,37 +64,60 @@ class Ede(IntEnum):
     INVALID_DATA = 24
 
 
-def build_blocked(
-    query: Query, refusal: Refusal, sinkhole: tuple[Address, ...], text: str
-) -> bytes:
-    """The answer for a blocked name. Negative ones have a SOA, to be cached by (RFC 2308 5)."""
-    opt = build_opt(query, Ede.BLOCKED, text)
-    match refusal:
+def build_blocked(query: Query, verdict: Verdict, text: str) -> bytes:
+    """The answer for a blocked name; ``text`` says why, for people.
+
+    For refusals that are answers in full: not those that drop, truncate or lead elsewhere.
+    Negative ones have a SOA, to be cached by (RFC 2308 5).
+    """
+    opt = build_opt(query, build_ede(Ede.BLOCKED, text))
+    match verdict.refusal:
         case Refusal.REFUSED:
             return _build(query, _REFUSED, opt=opt)
-        case Refusal.SINKHOLE:
-            records = [
-                _build_address(address)
-                for address in sinkhole
-                if query.qtype in (_address_type(address), ANY)
-            ]
-            if records:
-                return _build(query, 0, records, opt=opt)
-            return _build(query, 0, authority=_build_soa(query), opt=opt)
-        case Refusal.NODATA:
-            return _build(query, 0, authority=_build_soa(query), opt=opt)
         case Refusal.NXDOMAIN:
             return _build(query, _NXDOMAIN, authority=_build_soa(query), opt=opt)
+        case Refusal.SINKHOLE:
+            records = [
+                LocalRecord(_address_type(address), BLOCKED_TTL_S, address.packed)
+                for address in verdict.sinkhole
+            ]
+        case Refusal.LOCAL_DATA:
+            records = list(verdict.records)
+        case _:
+            records = []
+    fitting = [
+        _build_record(_QUESTION_POINTER, record)
+        for record in records
+        if query.qtype in (record.rtype, ANY)
+    ]
+    if fitting:
+        return _build(query, 0, fitting, opt=opt)
+    return _build(query, 0, authority=_build_soa(query), opt=opt)
+
+
+def build_local(query: Query, local: LocalAnswer) -> bytes:
+    """The answer for a name that is answered here; negative ones with its zone's SOA."""
+    rcode = _NXDOMAIN if local.nxdomain else 0
+    opt = build_opt(query)
+    if local.records:
+        records = [_build_record(_QUESTION_POINTER, record) for record in local.records]
+        return _build(query, rcode, records, opt=opt)
+    soa = local.zone + _build_record(0, local.soa)[2:]
+    return _build(query, rcode, authority=soa, opt=opt)
 
 
 def build_failure(query: Query, ede: Ede, text: str) -> bytes:
     """SERVFAIL."""
-    return _build(query, 2, opt=build_opt(query, ede, text))
+    return _build(query, _SERVFAIL, opt=build_opt(query, build_ede(ede, text)))
 
 
 def build_refused(query: Query, ede: Ede | None = None, text: str = "") -> bytes:
     """REFUSED, for a question or a client that this server has nothing to do with."""
-    return _build(query, _REFUSED, opt=build_opt(query, ede, text))
+    return _build(query, _REFUSED, opt=build_opt(query, _error(ede, text)))
+
+
+def _error(ede: Ede | None, text: str) -> bytes:
+    return b"" if ede is None else build_ede(ede, text)
 
 
 def build_bad_version(query: Query) -> bytes:
@@ -115,36 +138,13 @@ def build_header_only(ident: int, flags: int, rcode: int) -> bytes:
     return HEADER.pack(ident, QR | kept | rcode, 0, 0, 0, 0)
 
 
-def pass_on(query: Query, reply: bytes, answer: Answer | None) -> bytes:
-    """An upstream's reply under the client's id; OPT speaks for us, hop by hop (RFC 6891 6.1).
-
-    Without ``answer`` it could not be read, and nothing else of it is touched.
-    """
-    passed = bytearray(reply)
-    passed[:2] = query.id.to_bytes(2, "big")
-    if answer is None:
-        return bytes(passed)
-    opt = build_opt(query)
-    if answer.opt_at is not None:
-        struct.pack_into("!H", passed, answer.opt_at + 3, MAX_UDP_BYTES)
-        if query.edns and query.edns.cookie:
-            _add_option(passed, answer.opt_at, COOKIE_OPTION, query.edns.cookie)
-    elif opt and len(passed) + len(opt) <= MAX_MESSAGE_BYTES:
-        additionals = int.from_bytes(passed[10:12], "big") + 1
-        passed[10:12] = additionals.to_bytes(2, "big")
-        passed += opt
-    return bytes(passed)
-
-
-def _add_option(message: bytearray, opt_at: int, code: int, data: bytes) -> None:
-    """One more option in the OPT whose owner stands at ``opt_at``, if there is room."""
-    option = _OPTION_HEAD.pack(code, len(data)) + data
-    if len(message) + len(option) > MAX_MESSAGE_BYTES:
-        return
-    options_at = opt_at + _OPT_HEAD.size
-    length = int.from_bytes(message[options_at - 2 : options_at], "big")
-    struct.pack_into("!H", message, options_at - 2, length + len(option))
-    message[options_at + length : options_at + length] = option
+def add_opt(query: Query, response: bytes, options: bytes = b"") -> bytes:
+    """The response, which has none yet, with our OPT, if the client sent one and it fits."""
+    opt = build_opt(query, options)
+    if not opt or len(response) + len(opt) > MAX_MESSAGE_BYTES:
+        return response
+    additionals = (response[10] << 8 | response[11]) + 1
+    return b"".join((response[:10], additionals.to_bytes(2, "big"), response[HEADER.size :], opt))
 
 
 def build_truncated(query: Query) -> bytes:
@@ -185,29 +185,30 @@ def _build_soa(query: Query) -> bytes:
     return _RECORD_HEAD.pack(owner, _SOA, IN, BLOCKED_TTL_S, len(_SOA_DATA)) + _SOA_DATA
 
 
-def _build_address(address: Address) -> bytes:
-    head = _RECORD_HEAD.pack(
-        _QUESTION_POINTER, _address_type(address), IN, BLOCKED_TTL_S, len(address.packed)
-    )
-    return head + address.packed
+def _build_record(owner: int, record: LocalRecord) -> bytes:
+    head = _RECORD_HEAD.pack(owner, record.rtype, IN, record.ttl_s, len(record.rdata))
+    return head + record.rdata
 
 
 def _address_type(address: Address) -> int:
     return A if isinstance(address, IPv4Address) else AAAA
 
 
-def build_opt(query: Query, ede: Ede | None = None, text: str = "") -> bytes:
-    """OPT of our own, where the client sent one (RFC 6891 6.1.1), with the error as its option.
+def build_ede(ede: Ede, text: str) -> bytes:
+    """An Extended DNS Error as an EDNS option (RFC 8914 2)."""
+    encoded = text.encode("utf-8", "replace")[:MAX_TEXT_BYTES].decode("utf-8", "ignore").encode()
+    return _OPTION_HEAD.pack(_EDE_OPTION, 2 + len(encoded)) + ede.to_bytes(2, "big") + encoded
+
+
+def build_opt(query: Query, options: bytes = b"") -> bytes:
+    """OPT of our own, where the client sent one (RFC 6891 6.1.1), with these options.
 
     It speaks for one hop, to the client. ``query.edns.cookie`` goes back as it is.
     """
     if query.edns is None:
         return b""
     cookie = query.edns.cookie
-    option = _OPTION_HEAD.pack(COOKIE_OPTION, len(cookie)) + cookie if cookie else b""
-    if ede is not None:
-        encoded = text.encode("utf-8", "replace")[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
-        data = ede.to_bytes(2, "big") + encoded.encode()
-        option += _OPTION_HEAD.pack(_EDE_OPTION, len(data)) + data
+    if cookie:
+        options += _OPTION_HEAD.pack(COOKIE_OPTION, len(cookie)) + cookie
     flags = EDNS_DO if query.edns.do else 0
-    return _OPT_HEAD.pack(0, OPT, MAX_UDP_BYTES, flags, len(option)) + option
+    return _OPT_HEAD.pack(0, OPT, MAX_UDP_BYTES, flags, len(options)) + options

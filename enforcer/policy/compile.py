@@ -51,6 +51,7 @@ class CompiledPolicy:
     warnings: tuple[Problem, ...] = ()
     clients: ClientClasses = field(default_factory=lambda: ClientClasses(()))
     has_ns_triggers: bool = False
+    has_nsip_triggers: bool = False
     # Whether an address can change a verdict: a rule's range, a dedicated IP.
     has_address_triggers: bool = True
     depends_on_time: bool = False
@@ -125,6 +126,7 @@ def compile_policy(policy: Policy) -> CompiledPolicy:
         has_address_triggers=any(rule.match.addresses for rule in rules)
         or any(url.addresses for url in policy.connect_urls),
         has_ns_triggers=any(rule.match.nsdnames or rule.match.nsips for rule in rules),
+        has_nsip_triggers=any(rule.match.nsips for rule in rules),
         depends_on_time=any(rule.match.windows for rule in rules),
     )
 

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from enforcer.policy.names import fold, parse_host
 from enforcer.settings.section import FilePath, Section
 from enforcer.settings.serving import PRIVATE_RANGES, DotSettings, Range
+from enforcer.settings.transfer import TransferSettings
 from enforcer.settings.upstream import UpstreamField
 
 
@@ -27,9 +28,25 @@ class ForwardSettings(Section):
     """Who is asked for them, and nobody else."""
 
 
+class CacheSettings(Section):
+    """Answers of upstreams that are given again. The policy is asked each time."""
+
+    size_mb: int = Field(default=64, ge=1, le=65_536)
+    """How much memory they take at most."""
+    min_ttl_seconds: int = Field(default=0, ge=0, le=3600)
+    """Answers are kept at least so long, whatever their TTL says."""
+    max_ttl_seconds: int = Field(default=86_400, ge=1)
+    """And at most so long."""
+    max_negative_ttl_seconds: int = Field(default=3600, ge=1)
+    """The same for names and types that do not exist."""
+    stale_seconds: int = Field(default=86_400, ge=0)
+    """How long after its end an answer is still given when no upstream answers; 0: never."""
+
+
 class DnsSettings(Section):
     upstreams: tuple[UpstreamField, ...] = ()
     """Resolvers that are asked; when empty, those of /etc/resolv.conf."""
+    cache: CacheSettings = CacheSettings()
     forward: tuple[ForwardSettings, ...] = ()
     """Names for which other upstreams are asked."""
     timeout_ms: int = Field(default=2000, ge=10, le=60_000)
@@ -62,3 +79,5 @@ class DnsSettings(Section):
     """How many connections are held at most, TCP and TLS together."""
     tcp_max_connections_per_client: int = Field(default=100, ge=1)
     """How many of them one client may have. Proxies may have all."""
+    transfers: tuple[TransferSettings, ...] = ()
+    """Policy zones that are fetched from a primary, and kept up to date."""

@@ -37,6 +37,10 @@ def load_settings(path: Path, *, needs_policy: bool = True) -> Settings:
     if needs_policy and settings.dns.dot:
         for key in ("certificate", "key"):
             problems += _unreadable(located, ("dns", "dot", key), getattr(settings.dns.dot, key))
+    for index, transfer in enumerate(settings.dns.transfers if needs_policy else ()):
+        if transfer.tsig:
+            place: Place = ("dns", "transfers", index, "tsig", "secret_file")
+            problems += _unreadable(located, place, transfer.tsig.secret_file)
     if problems:
         raise PolicyError(problems)
     return settings
@@ -118,8 +122,13 @@ def _relative_to(settings: Settings, folder: Path) -> Settings:
     dot = settings.dns.dot
     if dot:
         dot = DotSettings(certificate=folder / dot.certificate, key=folder / dot.key)
+    transfers = tuple(transfer.beside(folder) for transfer in settings.dns.transfers)
     dns = settings.dns.model_copy(
-        update={"upstream_ca_file": folder / roots if roots else None, "dot": dot}
+        update={
+            "upstream_ca_file": folder / roots if roots else None,
+            "dot": dot,
+            "transfers": transfers,
+        }
     )
     return settings.model_copy(update={"audit": audit, "policy": policy, "dns": dns})
 

@@ -1,0 +1,217 @@
+"""Answers given before, given again: the road of nearly every query. Sans-I/O.
+
+The responder says how a question was answered (``learn``); until the policy, its hours or
+the answer's time change, the same question gets the same bytes under its own id. A
+question is the same when all of its packet is, but for id and the letters of its name;
+clients that the policy tells apart have tables of their own.
+
+Nothing is decided here, and nothing is left out: each answer is counted, and noted for
+the record per client, which ``drain`` turns into events. docs/decisions/0006 has the
+figures.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from enforcer.audit.event import AuditEvent
+from enforcer.audit.window import LEFT_OUT
+from enforcer.dns.datagrams import MAX_ANSWER_BYTES, unpack_address
+from enforcer.dns.wire import HEADER
+from enforcer.metrics import Cell
+from enforcer.policy.holder import PolicyHolder
+from enforcer.policy.model import Address
+from enforcer.policy.names import fold_wire
+
+# About half a KB each.
+MAX_KNOWN: Final = 32_768
+MAX_CLIENTS: Final = 65_536
+# Of flags, type and EDNS, for each class of clients; a client can make up many.
+MAX_SHAPES: Final = 256
+# Clients with a name each between two drains; more than this are counted as one.
+MAX_NOTED: Final = 10_000
+# Type and class behind the name, and OPT. With an option in it, such as a cookie, no two
+# packets are the same.
+_PLAIN_TAIL_BYTES: Final = (4, 15)
+# Where a policy has time windows, they begin and end on the minute.
+_WINDOW_S: Final = 60
+
+Table = dict[bytes, "Known"]
+# Called with each client that the answer is given to, and when.
+Grant = Callable[[Address, float], None]
+
+
+class Known:
+    """One question's answer: ``response`` is all of it but the id.
+
+    ``cells`` count the answer, and where it came from. ``event`` is the record without
+    client and time, None when there is nothing to record. ``grant`` is told of each client
+    once between two drains.
+    """
+
+    __slots__ = ("counted", "event", "grant", "noted", "origin", "response", "until_s")
+
+    def __init__(
+        self,
+        response: bytes,
+        cells: tuple[Cell, Cell],
+        until_s: float,
+        event: AuditEvent | None,
+        grant: Grant | None = None,
+    ) -> None:
+        self.response = response
+        self.counted, self.origin = cells
+        self.until_s = until_s
+        self.event = event
+        self.grant = grant
+        # Occurrences, first and last time for each client; None when nobody wants to know.
+        self.noted: dict[bytes, list[float]] | None = {} if event or grant else None
+
+
+class QuickPath:
+    """One for all UDP sockets. Whoever takes a batch holds ``lock`` meanwhile."""
+
+    def __init__(self, policy: PolicyHolder) -> None:
+        self.lock = threading.Lock()
+        self._holder = policy
+        self._policy = policy.current
+        self._now_s = 0.0
+        self._minute = 0
+        # Tables by shape, for each client and for each class of clients: the same ones.
+        self._clients: dict[bytes, dict[bytes, Table]] = {}
+        self._classes: dict[int, dict[bytes, Table]] = {}
+        self._size = 0
+        self._noted: list[Known] = []
+        self._noted_clients = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def begin(self, now_s: float) -> None:
+        """Before each batch: what was learnt under another policy, or in other hours, goes."""
+        self._now_s = now_s
+        policy = self._holder.current
+        if policy is not self._policy:
+            self._policy = policy
+            self._forget()
+        if policy.depends_on_time and now_s // _WINDOW_S != self._minute:
+            self._minute = int(now_s // _WINDOW_S)
+            self._forget()
+
+    def answer(self, packet: bytes, client: bytes) -> bytes | None:
+        """The answer, or None when it is not known. Does not raise, whatever the bytes.
+
+        ``client`` is the packed address. What is found in a table is a whole name, so that
+        a zero byte inside a label is never taken for the end of one.
+        """
+        shapes = self._clients.get(client)
+        if shapes is None:
+            return None
+        end = packet.find(0, 12) + 1
+        table = shapes.get(packet[2:12] + packet[end:])
+        if table is None:
+            return None
+        name = packet[12:end]
+        known = table.get(name)
+        if known is None:
+            return self._answer_in_their_letters(packet, client, name, table)
+        if known.until_s <= self._now_s:
+            return None
+        known.counted.value += 1
+        known.origin.value += 1
+        if known.noted is not None:
+            noted = known.noted.get(client)
+            if noted is None:
+                self._note_first(known, client)
+            else:
+                noted[0] += 1
+                noted[2] = self._now_s
+        return packet[:2] + known.response
+
+    def learn(self, packet: bytes, client: Address, known: Known) -> None:
+        """Give this answer to this question from now on.
+
+        Left out is what can be no question of the quick kind. The caller has parsed the
+        packet, so that its first zero byte behind the header ends the name, or it is rare.
+        """
+        policy = self._holder.current
+        end = packet.find(0, HEADER.size) + 1
+        tail = packet[end:]
+        if (
+            policy is not self._policy
+            or len(tail) not in _PLAIN_TAIL_BYTES
+            or len(known.response) + 2 > MAX_ANSWER_BYTES
+        ):
+            return
+        packed = client.packed
+        if self._size >= MAX_KNOWN or len(self._clients) >= MAX_CLIENTS:
+            self._forget()
+        shapes = self._clients.get(packed)
+        if shapes is None:
+            shapes = self._classes.setdefault(policy.client_class(client), {})
+            self._clients[packed] = shapes
+        shape = packet[2 : HEADER.size] + tail
+        if shape not in shapes and len(shapes) >= MAX_SHAPES:
+            return
+        table = shapes.setdefault(shape, {})
+        name = fold_wire(packet[HEADER.size : end])
+        self._size += name not in table
+        table[name] = known
+
+    def drain(self) -> list[AuditEvent]:
+        """What was answered since the last time, as events. Any thread may ask."""
+        with self.lock:
+            drained, self._noted = self._noted, []
+            self._noted_clients = 0
+            taken = [(known.event, known.noted) for known in drained]
+            for known in drained:
+                known.noted = {}
+        return [
+            event._replace(
+                time_s=first_s,
+                last_time_s=last_s,
+                client=str(unpack_address(client)) if client else LEFT_OUT,
+                occurrences=int(count),
+            )
+            for event, noted in taken
+            if event and noted
+            for client, (count, first_s, last_s) in noted.items()
+        ]
+
+    def _answer_in_their_letters(
+        self, packet: bytes, client: bytes, name: bytes, table: Table
+    ) -> bytes | None:
+        """Upper and lower case as a resolver chose at random (0x20), or a person wrote it."""
+        known = table.get(fold_wire(name))
+        if known is None or known.until_s <= self._now_s:
+            return None
+        known.counted.value += 1
+        known.origin.value += 1
+        if known.noted is not None:
+            noted = known.noted.get(client)
+            if noted is None:
+                self._note_first(known, client)
+            else:
+                noted[0] += 1
+                noted[2] = self._now_s
+        response = known.response
+        return b"".join((packet[:2], response[:10], name, response[len(name) + 10 :]))
+
+    def _note_first(self, known: Known, client: bytes) -> None:
+        assert known.noted is not None  # noqa: S101 the callers looked
+        if known.grant:
+            known.grant(unpack_address(client), self._now_s)
+        if self._noted_clients >= MAX_NOTED:
+            client = b""
+        if not known.noted:
+            self._noted.append(known)
+        noted = known.noted.setdefault(client, [0, self._now_s, self._now_s])
+        noted[0] += 1
+        noted[2] = self._now_s
+        self._noted_clients += 1
+
+    def _forget(self) -> None:
+        """All of it: rare, and the next question is answered by the responder."""
+        self._clients.clear()
+        self._classes.clear()
+        self._size = 0

@@ -1,0 +1,69 @@
+"""Answers that lead somewhere else: an alias of the policy's, and what is found behind it.
+
+RPZ's "local data" with a CNAME. The client sees the alias, so that it can be told from an
+answer of the name's owner. Not quick: dnspython writes the names anew.
+"""
+
+from enforcer.dns.response import BLOCKED_TTL_S, build_opt
+from enforcer.dns.wire import IN, RA, RD, Query
+from enforcer.policy.names import from_wire, to_wire
+
+_WILDCARD = "*."
+
+
+def rewrite_target(query: Query, cname: str) -> bytes | None:
+    """The alias's target, folded wire form. ``*.example`` means the asked name below it.
+
+    None when that is too long to be a name (RFC 6672 2.2 calls it YXDOMAIN).
+    """
+    if not cname.startswith(_WILDCARD):
+        return to_wire(cname)
+    import dns.exception  # noqa: PLC0415 only policies that rewrite pay for it
+    import dns.name  # noqa: PLC0415
+
+    try:
+        name = dns.name.from_wire(query.name, 0)[0].relativize(dns.name.root)
+        target = name.concatenate(dns.name.from_text(cname.removeprefix(_WILDCARD)))
+    except dns.exception.DNSException:
+        return None
+    return target.to_wire()
+
+
+def target_query(query: Query, target: bytes) -> Query:
+    """What upstream is asked in the place of the client's question."""
+    question = target + query.question[-4:]
+    return query._replace(name=target, question=question)
+
+
+def build_rewritten(query: Query, target: bytes, reply: bytes | None, ede: bytes) -> bytes:
+    """The alias, and the answer section of ``reply`` behind it, if there is one."""
+    import dns.exception  # noqa: PLC0415
+    import dns.flags  # noqa: PLC0415
+    import dns.message  # noqa: PLC0415
+    import dns.name  # noqa: PLC0415
+    import dns.rcode  # noqa: PLC0415
+    import dns.rdataclass  # noqa: PLC0415
+    import dns.rdatatype  # noqa: PLC0415
+    import dns.rrset  # noqa: PLC0415
+
+    owner = dns.name.from_wire(query.question, 0)[0]
+    alias = dns.rrset.from_text(
+        owner, BLOCKED_TTL_S, dns.rdataclass.IN, dns.rdatatype.CNAME, from_wire(target) + "."
+    )
+    message = dns.message.Message(query.id)
+    message.flags = dns.flags.QR | (query.flags & RD) | RA
+    message.question = [
+        dns.rrset.RRset(owner, dns.rdataclass.RdataClass(IN), dns.rdatatype.RdataType(query.qtype))
+    ]
+    message.answer = [alias]
+    try:
+        found = dns.message.from_wire(reply or b"", ignore_trailing=True)
+    except dns.exception.DNSException:
+        message.set_rcode(dns.rcode.SERVFAIL)
+    else:
+        message.answer += found.answer
+        message.authority = found.authority
+        message.set_rcode(found.rcode())
+    wire = message.to_wire(max_size=65535 - 1024)
+    opt = build_opt(query, ede)
+    return wire[:10] + bytes((0, bool(opt))) + wire[12:] + opt

@@ -1,0 +1,72 @@
+"""The DNS plane, wired: responder, cache, forwarder and sockets of one process."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterable
+
+from enforcer.audit.event import AuditEvent, Record
+from enforcer.dns.cache import Cache, CacheLimits
+from enforcer.dns.cookies import SECRET_BYTES, Cookies
+from enforcer.dns.delegation import Delegations
+from enforcer.dns.forwarder import build_forwarder
+from enforcer.dns.resolve import Resolver
+from enforcer.dns.responder import Responder, Shared
+from enforcer.dns.server import DnsServer, build_serving
+from enforcer.metrics import Metrics
+from enforcer.policy.holder import PolicyHolder
+from enforcer.settings.dns import CacheSettings, DnsSettings
+from enforcer.settings.upstream import Upstream
+from enforcer.tls.binding import Bindings
+
+
+class DnsPlane:
+    """``server`` listens, ``resolve`` finds addresses for the gate, ``bindings`` knows them."""
+
+    def __init__(
+        self,
+        settings: DnsSettings,
+        upstreams: Iterable[Upstream],
+        policy: PolicyHolder,
+        record: Record,
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self.bindings = Bindings()
+        self._forwarder = build_forwarder(settings, upstreams, metrics)
+        self._responder = Responder(
+            policy,
+            record,
+            metrics,
+            Shared(
+                Cache(_limits(settings.cache)),
+                Delegations(),
+                self.bindings,
+                Cookies(secrets.token_bytes(SECRET_BYTES)),
+                self._forwarder.has_own_upstreams,
+            ),
+        )
+        self.server = DnsServer(
+            self._responder, self._forwarder, metrics, clock, build_serving(settings)
+        )
+        self.resolve = Resolver(policy, self._forwarder, clock).resolve
+
+    def drain_events(self) -> list[AuditEvent]:
+        """What the quick path noted since the last time. Any thread may ask."""
+        return self._responder.quick.drain()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Answer what waits, within the time, and close all sockets."""
+        await self.server.drain(timeout_s)
+        self._forwarder.close()
+        # Sockets of upstreams are let go of in the loop's next round.
+        await asyncio.sleep(0)
+
+
+def _limits(settings: CacheSettings) -> CacheLimits:
+    return CacheLimits(
+        size_bytes=settings.size_mb << 20,
+        min_ttl_s=settings.min_ttl_seconds,
+        max_ttl_s=settings.max_ttl_seconds,
+        max_negative_ttl_s=settings.max_negative_ttl_seconds,
+        stale_s=settings.stale_seconds,
+    )
