@@ -11,8 +11,9 @@ import dns.flags
 import dns.message
 import dns.rrset
 
+from enforcer.dns.cookies import Cookies
 from enforcer.dns.forwarder import Forwarder
-from enforcer.dns.responder import Responder
+from enforcer.dns.responder import Responder, build_shared
 from enforcer.dns.server import DnsServer, build_serving
 from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder
@@ -94,10 +95,18 @@ class WilfulResolver:
 class Gateway:
     """The plane with one upstream of ours, behind those given."""
 
-    def __init__(self, policy, upstreams=(), host="127.0.0.1", timeout_s=0.3, **serving):
+    def __init__(
+        self,
+        policy,
+        upstreams=(),
+        host="127.0.0.1",
+        timeout_s=0.3,
+        resolver=None,
+        **serving,
+    ):
         self.metrics = Metrics()
         self._serving = build_serving(DnsSettings())._replace(**serving)
-        self.upstream = WilfulResolver()
+        self.upstream = resolver or WilfulResolver()
         self._policy = policy
         self._upstreams = upstreams
         self._host = host
@@ -110,7 +119,8 @@ class Gateway:
             timeout_s=self._timeout_s,
             metrics=self.metrics,
         )
-        responder = Responder(PolicyHolder(self._policy), lambda _: None, self.metrics)
+        shared = build_shared()._replace(cookies=Cookies(bytes(16)))
+        responder = Responder(PolicyHolder(self._policy), lambda _: None, self.metrics, shared)
         self.server = DnsServer(responder, self._forwarder, self.metrics, time.time, self._serving)
         self.endpoint = await self.server.listen(Endpoint(self._host, 0))
         return self
