@@ -61,6 +61,11 @@ class Service:
         record = self._trail.record
         self.dns = DnsPlane(settings.dns, self.upstreams, self.policy, record, self.metrics, clock)
         self._trail.gather(self.dns.drain_events)
+        self._transfers = None
+        if settings.dns.transfers:
+            from enforcer.dns.transfer import ZoneTransfers  # noqa: PLC0415 few have any
+
+            self._transfers = ZoneTransfers(settings.dns.transfers, self.metrics, clock)
         self._tls = None
         if settings.listen.proxy or settings.listen.tls:
             # It takes longer to load than all the rest.
@@ -102,6 +107,8 @@ class Service:
             await self._end(0)
             raise
         self.reloader.start()
+        if self._transfers:
+            self._transfers.start()
 
     async def _bind_dot(self) -> None:
         """DNS over TLS, where it is listened for."""
@@ -162,6 +169,8 @@ class Service:
             self._hurried = asyncio.get_running_loop().create_task(self._tls.gate.stop())
 
     async def _end(self, drain_s: float) -> None:
+        if self._transfers:
+            self._transfers.stop()
         await self.reloader.stop()
         draining = [self.dns.drain(drain_s)]
         if self._tls:

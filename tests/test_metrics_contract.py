@@ -37,6 +37,8 @@ def scraped():
     for series in metrics.series():
         if "upstream" in series.labels:
             series.extend("upstream", "192.0.2.53:53")
+        if "zone" in series.labels:
+            series.extend("zone", "rpz.example")
     found = {}
     for family in text_string_to_metric_families(metrics.render()[0].decode()):
         for sample in family.samples:

@@ -135,7 +135,8 @@ class _Primary:
         if self._key:
             query.use_tsig(self._key)
         host, port = self._transfer.primary
-        reply, _ = dns.query.udp_with_fallback(query, host, MESSAGE_TIMEOUT_S, port)
+        # Over TCP, where a primary that is not there says so at once.
+        reply = dns.query.tcp(query, host, MESSAGE_TIMEOUT_S, port)
         if self._key and not reply.had_tsig:
             raise _NoReplyError("the reply is not signed")
         if reply.rcode() != dns.rcode.NOERROR:

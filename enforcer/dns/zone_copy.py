@@ -29,6 +29,9 @@ class Soa(NamedTuple):
     expire_s: int
 
 
+Key = tuple[str, str]
+
+
 class Line(NamedTuple):
     """A record as text: an owner relative to the zone, ``@`` for its apex."""
 
@@ -37,7 +40,7 @@ class Line(NamedTuple):
     data: str
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """What makes it this record; the TTL does not (RFC 2181 5)."""
         return self.owner, self.data
 
@@ -49,31 +52,32 @@ class Changes:
     """What several steps of an incremental transfer come to in all (RFC 1995 4)."""
 
     def __init__(self) -> None:
-        self._removed: dict[tuple[str, str], None] = {}
-        self._added: dict[tuple[str, str], Line] = {}
+        # None for a record that is gone in the end.
+        self._last: dict[Key, Line | None] = {}
+        self._expected: set[Key] = set()
 
     def __len__(self) -> int:
-        return len(self._removed) + len(self._added)
+        return len(self._last)
 
     def remove(self, line: Line) -> None:
-        if self._added.pop(line.key, None) is None:
-            self._removed[line.key] = None
+        if line.key not in self._last:
+            self._expected.add(line.key)
+        self._last[line.key] = None
 
     def add(self, line: Line) -> None:
-        self._removed.pop(line.key, None)
-        self._added[line.key] = line
+        self._last[line.key] = line
 
     def apply(self, lines: Iterable[Line]) -> Iterator[Line]:
         """The lines of the new zone. CopyError when one that is to go is not there."""
-        missing = dict(self._removed)
+        missing = set(self._expected)
         for line in lines:
-            if line.key in self._removed:
-                missing.pop(line.key, None)
-            elif line.key not in self._added:
+            if line.key in self._last:
+                missing.discard(line.key)
+            else:
                 yield line
         if missing:
             raise CopyError(f"{len(missing)} records that were to go were not in the copy")
-        yield from self._added.values()
+        yield from (line for line in self._last.values() if line)
 
 
 def read_soa(path: Path) -> Soa | None:
