@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from enforcer.dns.proxy_header import PREFIX, SIGNATURE, ProxyHeader, parse_proxy_header
+from enforcer.dns.responder import DOT
 from enforcer.dns.tcp import Connections, TcpConnection
 from enforcer.policy.addresses import parse_address
 
 log = logging.getLogger(__name__)
 
-DOT: Final = "dot"  # an Asker's transport
 HANDSHAKE_S: Final = 5.0
 # Certificates are renewed by others, who do not tell us: the files are looked at so often.
 LOOK_EVERY_S: Final = 1.0

@@ -117,7 +117,7 @@ def test_padded_queries_get_padded_answers(run, gateway):
     async def scenario():
         async with gateway() as door:
             reader, writer = await door.connect()
-            query = dns.message.make_query("www.test", "A", use_edns=0, pad=128).to_wire()
+            query = dns.message.make_query("www.example.org", "A", use_edns=0, pad=128).to_wire()
             writer.write(struct.pack("!H", len(query)) + query)
             length = struct.unpack("!H", await reader.readexactly(2))[0]
             assert length % 468 == 0
@@ -132,7 +132,7 @@ def test_queries_on_one_connection_are_all_answered(run, gateway):
             reader, writer = await door.connect()
             assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "dot"
             count = 3 * StreamLimits().pipelined
-            writer.write(b"".join(framed(f"n{number}.test") for number in range(count)))
+            writer.write(b"".join(framed(f"n{number}.example.org") for number in range(count)))
             names = {(await read_message(reader)).question[0].name for _ in range(count)}
             assert len(names) == count
             writer.close()

@@ -26,7 +26,7 @@ def test_queries_on_one_connection_are_answered_as_they_are_ready(run, policy_fr
     async def scenario():
         async with Gateway(policy_from(POLICY)) as gateway:
             reader, writer = await asyncio.open_connection(*gateway.endpoint)
-            names = ["silent.test", BLOCKED, "www.test"]
+            names = ["silent.example.org", BLOCKED, "www.example.org"]
             data = b"".join(map(framed, names))
             for at in range(0, len(data), 7):  # split anywhere
                 writer.write(data[at : at + 7])
@@ -34,8 +34,8 @@ def test_queries_on_one_connection_are_answered_as_they_are_ready(run, policy_fr
             writer.write_eof()
             answers = [await read_message(reader) for _ in names]
             order = [answer.question[0].name.to_text().strip(".") for answer in answers]
-            assert set(order[:2]) == {BLOCKED, "www.test"}
-            assert order[2] == "silent.test"
+            assert set(order[:2]) == {BLOCKED, "www.example.org"}
+            assert order[2] == "silent.example.org"
             assert await reader.read() == b""
             writer.close()
 
@@ -47,7 +47,7 @@ def test_more_pipelined_queries_than_the_limit_are_all_answered(run, policy_from
         async with Gateway(policy_from(POLICY), timeout_s=5) as gateway:
             reader, writer = await asyncio.open_connection(*gateway.endpoint)
             count = 4 * StreamLimits().pipelined
-            writer.write(b"".join(framed(f"n{number}.test") for number in range(count)))
+            writer.write(b"".join(framed(f"n{number}.example.org") for number in range(count)))
             writer.write_eof()
             names = {(await read_message(reader)).question[0].name for _ in range(count)}
             assert len(names) == count
