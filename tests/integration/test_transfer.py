@@ -2,9 +2,11 @@
 
 import base64
 import os
+import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -234,6 +236,62 @@ def test_what_was_never_fetched_is_fetched_before_the_policy_needs_it(nsd, trans
 
     nsd.stop()
     fetch_missing((transfer,))
+
+
+SETTINGS = """
+listen: {{dns: ["127.0.0.1:0"], proxy: [], tls: [], admin: "127.0.0.1:0"}}
+policy: policy.yaml
+audit: {{path: audit.db}}
+dns:
+  upstreams: [192.0.2.53]
+  transfers:
+    - zone: rpz.example
+      primary: {primary}
+      file: feed.rpz
+      tsig: {{name: feed.key, secret_file: secret}}
+"""
+POLICY = "version: 1\ndefault: allow\nrpz: [{id: feed, file: feed.rpz}]\n"
+
+
+@pytest.fixture
+def run_gateway(tmp_path):
+    """``enforcer run`` with a policy that names a zone which is not there yet."""
+    started = []
+
+    def run(primary):
+        (tmp_path / "secret").write_text(SECRET)
+        (tmp_path / "policy.yaml").write_text(POLICY)
+        (tmp_path / "enforcer.yaml").write_text(SETTINGS.format(primary=primary))
+        command = [sys.executable, "-m", "enforcer", "run", "--config", "enforcer.yaml"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, cwd=tmp_path, **pipes))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_gateway_fetches_a_zone_that_its_policy_needs_before_it_starts(nsd, run_gateway):
+    gateway = run_gateway(nsd.primary)
+    banner = "".join(iter(gateway.stdout.readline, "Try it from another terminal:\n"))
+    port = re.search(r"^  dns +127\.0\.0\.1:(\d+)", banner, re.MULTILINE)[1]
+    ask = ["dig", "@127.0.0.1", "-p", port, "bad.example"]
+
+    assert "NXDOMAIN" in subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+    gateway.terminate()
+    assert gateway.wait(timeout=20) == 0
+
+
+def test_a_gateway_whose_zone_cannot_be_fetched_says_so_and_ends(run_gateway):
+    primary = f"127.0.0.1:{free_port()}"
+    gateway = run_gateway(primary)
+    _, said = gateway.communicate(timeout=30)
+
+    assert gateway.returncode == 1
+    assert f"zone rpz.example was not fetched from {primary}" in said
+    assert "Traceback" not in said
 
 
 def test_nobody_there_is_told(transfer_from):
