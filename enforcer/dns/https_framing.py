@@ -23,6 +23,8 @@ from enforcer.dns.stream_framing import FramingError
 
 _MEDIA_TYPE: Final = "application/dns-message"
 _MAX_MESSAGE_BYTES: Final = 0xFFFF
+# What RFC 9113 6.5.2 wants every server to allow, and what holds until it says otherwise.
+_MAX_STREAMS: Final = 100
 _MAX_UNREAD_BYTES: Final = 1 << 17
 # A name, an OPT with a cookie and a subnet: far below.
 _MAX_QUERY_BYTES: Final = 512
@@ -44,15 +46,16 @@ class HttpsFraming:
             ("content-type", _MEDIA_TYPE),
         )
         self._bodies: dict[int, bytearray] = {}
-        self._ending = False
+        self.is_ending = False
         self._unread_bytes = 0
 
     @property
     def has_room(self) -> bool:
         h2 = self._h2
+        allowed = min(h2.remote_settings.max_concurrent_streams, _MAX_STREAMS)
         return bool(
-            not self._ending
-            and h2.open_outbound_streams < h2.remote_settings.max_concurrent_streams
+            not self.is_ending
+            and h2.open_outbound_streams < allowed
             and h2.outbound_flow_control_window > _MAX_QUERY_BYTES
         )
 
@@ -111,7 +114,7 @@ class HttpsFraming:
                 self._bodies.pop(event.stream_id, None)
                 yield event.stream_id, None
             case ConnectionTerminated():
-                self._ending = True
+                self.is_ending = True
 
 
 def _is_dns(response: ResponseReceived) -> bool:

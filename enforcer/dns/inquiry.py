@@ -159,9 +159,11 @@ class Inquiry:
         else:
             link.was_unhelpful(now_s)
         if self._ended and not self._asked_otherwise(attempt, link, read, rcode, now_s):
-            if not helpful:
-                # Of an extended code the message does not say enough to go on to the client.
-                self._best = self._best or (None if read.extended_rcode else read.message)
+            truncated = read.message[2] & _TC
+            if not helpful or truncated:
+                # Without the extended code, or the rest, it would say something else.
+                if not (read.extended_rcode or truncated):
+                    self._best = self._best or read.message
                 self._go_on(now_s)
             else:
                 if not attempt.opt:
@@ -188,7 +190,7 @@ class Inquiry:
         if attempt not in self._open:
             return
         self._open.remove(attempt)
-        attempt.link.has_failed(ending, now_s)
+        attempt.link.has_failed(attempt.channel, ending, now_s)
         self._group.choice.review()
         if not self.is_answered:
             self._go_on(now_s)

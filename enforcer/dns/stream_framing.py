@@ -34,7 +34,11 @@ class Framing(Protocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether one more message may be sent on this connection."""
+        """Whether one more message may be sent now."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the peer takes no more messages on this connection."""
 
 
 class LengthFraming:
@@ -44,6 +48,7 @@ class LengthFraming:
         self._buffer = bytearray()
 
     has_room = True
+    is_ending = False
 
     def start(self) -> bytes:
         return b""

@@ -28,6 +28,8 @@ ASKED_OVER_TCP_S: Final = 600.0
 ASKED_PLAINLY_S: Final = 600.0
 
 
+# Without options, by the client's DO.
+_OPT: Final = (build_upstream_opt(do=False), build_upstream_opt(do=True))
 _SUBNET: Final = 8  # RFC 7871 6
 _SUBNET_HEAD: Final = struct.Struct("!HH")
 
@@ -92,13 +94,13 @@ class UpstreamLink:
         do = edns is not None and edns.do
         if now_s < self._plain_until_s and not do:
             return b""
+        if not subnet and not self._wants_cookies:
+            return _OPT[do] if edns is not None else b""
         options = _SUBNET_HEAD.pack(_SUBNET, len(subnet)) + subnet if subnet else b""
         if self._wants_cookies:
             if self.cookies is None or self.cookies.expired(now_s):
                 self.cookies = UpstreamCookies(self._random.take(CLIENT_COOKIE_BYTES), now_s)
             options += self.cookies.option
-        elif edns is None:
-            return b""
         return build_upstream_opt(do=do, options=options)
 
     def was_heard(self, rtt_s: float | None) -> None:
@@ -112,10 +114,12 @@ class UpstreamLink:
         self.health.was_unhelpful(now_s)
         self._healthy.value = int(self.health.is_well)
 
-    def has_failed(self, ending: Ending, now_s: float) -> None:
+    def has_failed(self, channel: Channel, ending: Ending, now_s: float) -> None:
+        """That TCP fails says something of an upstream only if it is asked over nothing else."""
         self.endings[ending].value += 1
-        self.health.failed(now_s)
-        self._healthy.value = 0
+        if channel is self.channel(now_s, over_stream=False):
+            self.health.failed(now_s)
+            self._healthy.value = 0
 
     def answers_plainly(self, now_s: float, *, had_edns: bool) -> None:
         """Without OPT it answers; ``had_edns``: with OPT the same question was no good."""

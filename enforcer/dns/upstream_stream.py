@@ -105,7 +105,7 @@ class StreamChannel:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, from before it is there: what is sent early waits until it is."""
+    """One connection, from before it is there. What there is no room for yet waits."""
 
     def __init__(self, channel: StreamChannel) -> None:
         self._channel = channel
@@ -127,13 +127,16 @@ class _Connection(asyncio.Protocol):
 
     @property
     def has_room(self) -> bool:
-        return self._framing.has_room and not self._congested and self.load() < MAX_WAITING
+        return not (self._framing.is_ending or self._congested or self.load() >= MAX_WAITING)
 
     def send(self, attempt: Attempt) -> None:
         attempt.holder = self
-        if self._transport is None:
+        if self._transport is None or not self._framing.has_room:
             self._early.append(attempt)
-            return
+        else:
+            self._write(self._transport, attempt)
+
+    def _write(self, transport: asyncio.Transport, attempt: Attempt) -> None:
         ident = self._framing.choose_id(self, self._channel.random.take_id)
         message = build_query(ident, attempt.flags, attempt.question, attempt.opt)
         try:
@@ -146,7 +149,12 @@ class _Connection(asyncio.Protocol):
         attempt.sent_question = attempt.question
         self._waiting[key] = attempt
         self._used_s = attempt.sent_s
-        self._transport.write(data)
+        transport.write(data)
+
+    def _write_early(self) -> None:
+        early, self._early = self._early, []
+        for attempt in early:
+            self.send(attempt)
 
     def __contains__(self, ident: object) -> bool:
         """Whether an id is taken."""
@@ -180,9 +188,7 @@ class _Connection(asyncio.Protocol):
                 return
             self._transport.write(start)
         self._watch_idleness()
-        early, self._early = self._early, []
-        for attempt in early:
-            self.send(attempt)
+        self._write_early()
 
     def data_received(self, data: bytes) -> None:
         now_s = self._channel.monotonic()
@@ -194,6 +200,8 @@ class _Connection(asyncio.Protocol):
             return
         if self._transport is not None and (answer := self._framing.answer()):
             self._transport.write(answer)
+        if self._early:
+            self._write_early()
 
     def pause_writing(self) -> None:
         self._congested = True

@@ -95,7 +95,7 @@ class UdpChannel:
             return  # as good as lost on the way
         except OSError:
             # An ICMP error for an earlier query is told here too, and then nothing was sent.
-            self._take_errors(held, attempt.sent_s)
+            self._take_errors(held)
             if held.waiting.get(ident) is not attempt:
                 return
             try:
@@ -170,7 +170,7 @@ class UdpChannel:
         except BlockingIOError:
             return
         except OSError:
-            self._take_errors(held, self._monotonic())
+            self._take_errors(held)
             return
         mismatch = self._take(held, reply, address)
         if mismatch is not None:
@@ -198,8 +198,9 @@ class UdpChannel:
             attempt.listener.lost_case(attempt, self._monotonic())
         return mismatch
 
-    def _take_errors(self, held: _Socket, now_s: float) -> None:
+    def _take_errors(self, held: _Socket) -> None:
         """Each tells which query it is about: it comes with the bytes that were sent."""
+        loop = asyncio.get_running_loop()
         for _ in range(_MAX_ERRORS):
             try:
                 sent = held.socket.recvmsg(2, 0, _MSG_ERRQUEUE)[0]
@@ -207,10 +208,13 @@ class UdpChannel:
                 break
             attempt = held.waiting.pop(int.from_bytes(sent, "big"), None)
             if attempt is not None:
-                attempt.listener.failed(attempt, Ending.UNREACHABLE, now_s)
+                # Not from here: who is told sends again, and may come here again.
+                loop.call_soon(self._tell_unreachable, attempt)
         self._close_if_done(held)
         if held in self._open:
             # libuv stops to watch a descriptor that has an error.
-            loop = asyncio.get_running_loop()
             loop.remove_reader(held.fileno)
             loop.add_reader(held.fileno, self._receive, held)
+
+    def _tell_unreachable(self, attempt: Attempt) -> None:
+        attempt.listener.failed(attempt, Ending.UNREACHABLE, self._monotonic())

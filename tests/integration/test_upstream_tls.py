@@ -11,6 +11,7 @@ from integration.upstream_servers import (
     https_server,
     is_answer,
     query,
+    respond_with_message,
     right,
     server_context,
     stream_server,
@@ -118,6 +119,45 @@ def test_over_https_queries_share_a_connection(run, tls, trusted):
                 assert is_answer(reply, query(name))
             assert server.connections == 1
             assert {request[b":authority"] for request in server.requests} == {NAME.encode()}
+
+    run(scenario())
+
+
+def test_a_server_that_allows_few_streams_is_not_asked_for_more(run, tls, trusted):
+    most = 0
+
+    def count(conn, stream, packet):
+        nonlocal most
+        most = max(most, conn.open_inbound_streams)
+        respond_with_message(conn, stream, packet)
+
+    async def scenario():
+        async with (
+            https_server(tls, NAME, count, max_streams=3) as server,
+            Client(server.upstream, **trusted) as client,
+        ):
+            assert await client.ask("first.example")
+            names = [f"n{number}.example" for number in range(50)]
+            assert all(await asyncio.gather(*map(client.ask, names)))
+            assert server.connections == 1
+
+    run(scenario())
+    assert 1 <= most <= 3
+
+
+def test_a_server_that_ends_its_connection_is_asked_on_another(run, tls, trusted):
+    def answer_and_end(conn, stream, packet):
+        respond_with_message(conn, stream, packet)
+        conn.close_connection(last_stream_id=stream)
+
+    async def scenario():
+        async with (
+            https_server(tls, NAME, answer_and_end) as server,
+            Client(server.upstream, **trusted) as client,
+        ):
+            for number in range(3):
+                assert await client.ask(f"n{number}.example")
+            assert server.connections == 3
 
     run(scenario())
 

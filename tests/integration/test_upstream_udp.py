@@ -186,7 +186,7 @@ def test_what_does_not_fit_comes_over_tcp(run):
     run(scenario())
 
 
-@pytest.mark.parametrize("count", [1, 20])
+@pytest.mark.parametrize("count", [1, 20, 2000])
 def test_an_upstream_that_is_not_there_is_known_at_once(run, count):
     async def scenario():
         async with Client(nobody(), timeout_s=10, total_timeout_s=20) as client:

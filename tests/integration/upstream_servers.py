@@ -9,6 +9,7 @@ import struct
 import h2.config
 import h2.connection
 import h2.events
+import h2.settings
 
 from enforcer.dns.forwarder import Forwarder
 from enforcer.dns.wire import Edns, Query
@@ -129,14 +130,17 @@ async def stream_server(serve=answer_at_once, *, tls=None, name="", port=0, take
 class HttpsServer:
     """RFC 8484 over HTTP/2; ``respond(h2, stream, packet)`` says what comes back."""
 
-    def __init__(self, respond):
+    def __init__(self, respond, max_streams):
         self._respond = respond
+        self._max_streams = max_streams
         self.requests = []
         self.connections = 0
 
     async def take(self, reader, writer):
         self.connections += 1
         conn = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        limit = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: self._max_streams}
+        conn.local_settings = h2.settings.Settings(client=False, initial_values=limit)
         conn.initiate_connection()
         writer.write(conn.data_to_send())
         with contextlib.suppress(OSError, ssl.SSLError):
@@ -156,8 +160,8 @@ def respond_with_message(conn, stream, packet):
 
 
 @contextlib.asynccontextmanager
-async def https_server(tls, name, respond=respond_with_message):
-    server = HttpsServer(respond)
+async def https_server(tls, name, respond=respond_with_message, max_streams=100):
+    server = HttpsServer(respond, max_streams)
     tls.set_alpn_protocols(["h2"])
     async with stream_server(tls=tls, name=name, take=server.take) as listening:
         server.upstream = listening.upstream._replace(transport=Transport.HTTPS, path="/dns-query")

@@ -167,6 +167,15 @@ def test_where_tcp_is_closed_the_next_is_asked():
     desk = Desk(FakeChannel("truncated"), FakeChannel("ok"), streams=[stream])
     desk.begin()
     assert desk.delivered == [answer()]
+    # By UDP it is as good as before.
+    assert desk.links[0].health.is_well
+
+
+def test_a_reply_that_is_truncated_even_over_tcp_is_none():
+    desk = Desk(FakeChannel("truncated"), FakeChannel("ok"), streams=[FakeChannel("truncated")])
+    desk.begin()
+    assert desk.delivered == [answer()]
+    assert desk.asked() == [1, 1]
 
 
 def test_letters_in_another_case_are_asked_again_and_then_over_tcp_for_a_while():
