@@ -20,6 +20,7 @@ ORDER = (
     "lookup_of_a_default_name",
     "another_resolver",
     "cname_cloak",
+    "foreign_connect_url",
     "known_address",
     "client_hello_in_pieces",
     "not_tls_on_443",

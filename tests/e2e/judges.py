@@ -1,4 +1,4 @@
-"""Foreign tools at the client's end, and what they say: dig, openssl, curl.
+"""Foreign tools at the client's end, and what they say: dig, delv, openssl, curl.
 
 They judge the product; what they print is taken apart here and nowhere else.
 """
@@ -6,6 +6,7 @@ They judge the product; what they print is taken apart here and nowhere else.
 import re
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from e2e.netns import Namespace
 
@@ -38,6 +39,13 @@ def dig(namespace: Namespace, *arguments: str) -> Lookup:
         server=_first(r";; SERVER: ([^#]+)#", text),
         seconds=seconds,
     )
+
+
+def delv(namespace: Namespace, anchor: Path, zone: str, name: str) -> str:
+    """What a validating client says of a name, with ``zone``'s key as all that it trusts."""
+    command = ["delv", f"+root={zone}", "-a", str(anchor), name]
+    ended = namespace.run(command)
+    return ended.stdout + ended.stderr
 
 
 @dataclass(frozen=True)

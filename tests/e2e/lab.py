@@ -24,6 +24,7 @@ from e2e.hops import HOPS, LISTEN_ADDRESS
 from e2e.ingress import Ingress
 from e2e.netns import PREFIX, Namespace, remove_orphans
 from e2e.process import Process, until
+from e2e.signed_zone import sign_zone
 from e2e.topology import Dual
 from pki import Leaf
 
@@ -58,6 +59,7 @@ class Lab:
         self._zone_file = directory / "root.zone"
         self._hosts = dict(zones.HOSTS)
         self._resolver: Process | None = None
+        self.trust_anchor = ""
         self.gateways: list[Gateway] = []
 
     def __enter__(self) -> Self:
@@ -115,9 +117,51 @@ class Lab:
     def _start_resolver(self) -> None:
         self._zone_file.write_text(zones.render_zone(self._hosts), encoding="utf-8")
         config = self._directory / "unbound.conf"
-        config.write_text(zones.render_unbound(self._zone_file), encoding="utf-8")
+        files = {".": self._zone_file, **self._write_own_zones()}
+        config.write_text(zones.render_unbound(files), encoding="utf-8")
         self._resolver = self.internet.spawn(["unbound", "-d", "-c", str(config)], "unbound")
         self._wait_for_answer(topology.WEB_HOST, topology.WEB.v4)
+
+    def _write_own_zones(self) -> dict[str, Path]:
+        files = {}
+        for zone in zones.ZONES:
+            text = zones.render_own_zone(zone)
+            if zone == topology.SIGNED_ZONE:
+                signed = sign_zone(zone, text, self._directory / "signed")
+                text, self.trust_anchor = signed.text, signed.trust_anchor
+            files[zone] = self._directory / f"{zone}.zone"
+            files[zone].write_text(text, encoding="utf-8")
+        return files
+
+    def start_resolver_by_tls(self, leaf: Leaf) -> Process:
+        """The resolver's second door, on port 853."""
+        directory = self._subdirectory("dot")
+        directory.mkdir()
+        chain, key = leaf.write(directory, "dot")
+        config = directory / "unbound.conf"
+        config.write_text(zones.render_unbound_by_tls(chain, key), encoding="utf-8")
+        process = self.internet.spawn(["unbound", "-d", "-c", str(config)], "unbound-dot")
+
+        def listening() -> bool:
+            assert process.running, process.complaint
+            return bool(self.internet.run(["ss", "-Hltn", "sport = :853"]).stdout)
+
+        until(listening, "unbound to listen on 853")
+        return process
+
+    @contextlib.contextmanager
+    def closed(self, address: str, port: int) -> Iterator[None]:
+        """Who asks there hears nothing: no answer, and no error either. Not so unbound itself."""
+        table = f"closed{next(self._numbers)}"
+        where = f"{_family(address)} daddr {address} meta l4proto {{ tcp, udp }} th dport {port}"
+        drop = f'iifname "eth0" {where} drop'
+        hook = "type filter hook input priority 0;"
+        rules = f"table inet {table} {{\n chain input {{\n  {hook}\n  {drop}\n }}\n}}\n"
+        self.internet.run(["nft", "-f", "-"], text=rules, check=True)
+        try:
+            yield
+        finally:
+            self.internet.run(["nft", "delete", "table", "inet", table], check=True)
 
     def _wait_for_answer(self, host: str, address: str) -> None:
         dig = ["dig", "+short", "+tries=1", "+time=1", f"@{topology.RESOLVER.v4}", host]
@@ -260,6 +304,10 @@ def _link(device: str, address: Dual, prefix: int) -> list[str]:
         f"addr add {address.v6}/64 dev {device}",
         f"link set {device} up",
     ]
+
+
+def _family(address: str) -> str:
+    return "ip6" if ":" in address else "ip"
 
 
 def _loopback(address: Dual) -> list[str]:

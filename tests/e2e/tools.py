@@ -8,7 +8,10 @@ from functools import cache
 # Each command, and the Debian package that has it.
 TOOLS = {
     "unbound": "unbound",
+    "dnssec-keygen": "bind9-utils",
+    "dnssec-signzone": "bind9-utils",
     "nft": "nftables",
+    "delv": "bind9-dnsutils",
     "dig": "bind9-dnsutils",
     "socat": "socat",
     "ncat": "ncat",

@@ -1,4 +1,4 @@
-"""The internet's names: one zone file for unbound, and unbound's configuration."""
+"""The internet's names: zone files for unbound, and unbound's configuration."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,16 +9,21 @@ from e2e.topology import (
     CONNECT_URL,
     CRL_HOST,
     DEFAULT_INGRESS,
+    DELEGATED_CONNECT_URL,
     DOUBLE_CLOAK,
     EDGE,
     ENDPOINT_DOMAIN,
     ENDPOINTS,
+    FOREIGN_CONNECT_URL,
     HARMLESS_ALIAS,
     INGRESSES,
+    NGROK_NAME_SERVER,
     PASTE_HOST,
     PUBLIC_RESOLVER,
     REGION_HOST,
     RESOLVER,
+    SIGNED_HOST,
+    SIGNED_ZONE,
     WEB,
     WEB_HOST,
     Dual,
@@ -33,11 +38,32 @@ HOSTS: Mapping[str, Dual] = {
 BIG_TXT_STRINGS = 20
 BIG_TXT_STRING_BYTES = 200
 TTL_SECONDS = 60
+# By zone: who serves it, and what it has.
+ZONES: Mapping[str, tuple[str, Mapping[str, Dual]]] = {
+    FOREIGN_CONNECT_URL: (NGROK_NAME_SERVER, {FOREIGN_CONNECT_URL: EDGE}),
+    DELEGATED_CONNECT_URL: (NGROK_NAME_SERVER, {DELEGATED_CONNECT_URL: EDGE}),
+    SIGNED_ZONE: (f"ns.{SIGNED_ZONE}", {f"ns.{SIGNED_ZONE}": RESOLVER, SIGNED_HOST: WEB}),
+}
 
 
 def render_zone(hosts: Mapping[str, Dual]) -> str:
-    """Everything hangs off the root: nothing here depends on who delegates to whom."""
+    """Nearly everything hangs off the root: little here depends on who delegates to whom."""
     return "\n".join(["$ORIGIN .", f"$TTL {TTL_SECONDS}", *_records(hosts), ""])
+
+
+def render_own_zone(zone: str) -> str:
+    """A zone that is cut off from the root's."""
+    server, hosts = ZONES[zone]
+    return "\n".join(
+        [
+            f"$TTL {TTL_SECONDS}",
+            f"{zone}. SOA {server}. admin.{zone}. 1 3600 600 86400 {TTL_SECONDS}",
+            f"{zone}. NS {server}.",
+            *(f"{host}. A {address.v4}" for host, address in hosts.items()),
+            *(f"{host}. AAAA {address.v6}" for host, address in hosts.items()),
+            "",
+        ]
+    )
 
 
 def _records(hosts: Mapping[str, Dual]) -> Iterable[str]:
@@ -54,13 +80,39 @@ def _records(hosts: Mapping[str, Dual]) -> Iterable[str]:
     yield f"{BIG_TXT_HOST}. TXT {text}"
 
 
-def render_unbound(zone_file: Path) -> str:
-    """A recursor that finds everything in its own root zone, and remembers nothing."""
-    addresses = (*RESOLVER, *PUBLIC_RESOLVER)
-    interfaces = "\n".join(f"  interface: {address}" for address in addresses)
-    return f"""
+def render_unbound(zone_files: Mapping[str, Path]) -> str:
+    """A recursor that finds everything in its own zones, and remembers nothing."""
+    interfaces = "\n".join(f"  interface: {address}" for address in (*RESOLVER, *PUBLIC_RESOLVER))
+    return f"{SERVER}{interfaces}\n" + "".join(
+        f"""\
+auth-zone:
+  name: "{zone}"
+  zonefile: "{file}"
+  for-downstream: no
+  for-upstream: yes
+  fallback-enabled: no
+"""
+        for zone, file in zone_files.items()
+    )
+
+
+def render_unbound_by_tls(chain: Path, key: Path) -> str:
+    """The same resolver by DNS over TLS (RFC 7858): a second one, which asks the first."""
+    return f"""\
+{SERVER}  interface: {RESOLVER.v4}@853
+  tls-service-pem: "{chain}"
+  tls-service-key: "{key}"
+  do-not-query-localhost: no
+forward-zone:
+  name: "."
+  forward-addr: {RESOLVER.v4}
+"""
+
+
+SERVER = """\
+remote-control:
+  control-enable: no
 server:
-{interfaces}
   access-control: 0.0.0.0/0 allow
   access-control: ::/0 allow
   module-config: "iterator"
@@ -74,13 +126,4 @@ server:
   pidfile: ""
   username: ""
   chroot: ""
-  directory: "{zone_file.parent}"
-remote-control:
-  control-enable: no
-auth-zone:
-  name: "."
-  zonefile: "{zone_file}"
-  for-downstream: no
-  for-upstream: yes
-  fallback-enabled: no
 """
