@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from enforcer.dns.access import Access
-from enforcer.dns.carrier import Carrier, Send
+from enforcer.dns.carrier import MAX_WAITING, Carrier, Send
 from enforcer.dns.dot import DotCertificate, DotListener
 from enforcer.dns.forwarder import Forwarder
 from enforcer.dns.rate import RateLimit, client_key
@@ -27,6 +27,7 @@ class Serving(NamedTuple):
     rate: RateLimit | None
     proxies: Access
     limits: StreamLimits
+    max_waiting: int = MAX_WAITING
 
 
 def build_serving(settings: DnsSettings) -> Serving:
@@ -58,7 +59,9 @@ class DnsServer:
         self.responder = responder
         self.clock = clock
         self.serving = serving or build_serving(DnsSettings())
-        self._carrier = Carrier(responder, forwarder, metrics, clock)
+        self._carrier = Carrier(
+            responder, forwarder, metrics, clock, max_waiting=self.serving.max_waiting
+        )
         self._discarded = metrics.dns_discarded
         self._over_limit = 0
         self._udp: list[UdpListener] = []

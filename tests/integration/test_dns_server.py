@@ -7,7 +7,6 @@ import time
 import pytest
 from integration.dns_harness import BLOCKED, POLICY, Gateway, becomes_true, dig
 
-from enforcer.dns import carrier
 from enforcer.dns.forwarder import Forwarder
 from enforcer.dns.responder import Responder
 from enforcer.dns.server import DnsServer
@@ -100,11 +99,9 @@ def test_upstream_that_is_not_there_gives_way_at_once(run, policy_from):
     run(scenario())
 
 
-def test_more_waiting_queries_than_there_is_room_for_are_told_so(run, policy_from, monkeypatch):
-    monkeypatch.setattr(carrier, "MAX_WAITING", 1)
-
+def test_more_waiting_queries_than_there_is_room_for_are_told_so(run, policy_from):
     async def scenario():
-        async with Gateway(policy_from(POLICY), timeout_s=1) as gateway:
+        async with Gateway(policy_from(POLICY), timeout_s=1, max_waiting=1) as gateway:
             waiting = asyncio.ensure_future(dig(gateway, "silent.example.org"))
             await becomes_true(lambda: gateway.upstream.queries)
             assert "too many queries" in await dig(gateway, "www.example.org")
