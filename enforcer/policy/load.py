@@ -85,9 +85,10 @@ class _Loader:
             self._connect_url(located, index, path.parent, url)
             for index, url in enumerate(document.connect_urls)
         )
+        # A disabled zone only says what it would do, so it hides none that does something.
+        by_effect = sorted(enumerate(document.rpz), key=lambda zone: zone[1].override == "disabled")
         zones = [
-            self._zone(located, ("rpz", index), path.parent, zone)
-            for index, zone in enumerate(document.rpz)
+            self._zone(located, ("rpz", index), path.parent, zone) for index, zone in by_effect
         ]
         if self.problems:
             raise PolicyError(self.problems)
