@@ -30,6 +30,7 @@ from enforcer.dns.response import (
     build_ede,
     build_failure,
     build_local,
+    build_minimal_any,
     build_truncated,
     fit_udp,
 )
@@ -37,7 +38,7 @@ from enforcer.dns.rewrite import build_rewritten, rewrite_target, target_query
 from enforcer.dns.special_use import answer_special
 from enforcer.dns.svcb import strip_services
 from enforcer.dns.uncached import Uncached
-from enforcer.dns.wire import AD, CD, RD, Query, parse_query
+from enforcer.dns.wire import AD, ANY, CD, RD, Query, parse_query
 from enforcer.metrics import Metrics
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
@@ -108,6 +109,9 @@ class Shared(NamedTuple):
     cookies: Cookies | None = None
     # Whether the settings name upstreams for this name, which then is none of our own.
     is_routed: Callable[[bytes], bool] = lambda _: False
+    # A cookie over UDP must be one of ours; ANY over UDP gets the answer of RFC 8482.
+    require_cookies: bool = False
+    minimal_any: bool = False
 
 
 def build_shared() -> Shared:
@@ -148,6 +152,9 @@ class Responder:
         if query.edns is not None and query.edns.cookie and self._shared.cookies:
             reply = self._shared.cookies.reply(query.edns.cookie, asker.client, now_s)
             query = query._replace(edns=query.edns._replace(cookie=reply.cookie))
+            if self._shared.require_cookies and not reply.valid and asker.transport == UDP:
+                self._discarded.add("bad_cookie")
+                return build_bad_cookie(query)
         policy = self._policy.current
         request = Request(
             Plane.DNS,
@@ -165,6 +172,9 @@ class Responder:
         ):
             self._conclude(asked, request, asked.verdict, "local")
             return _fit(asked, build_local(query, local))
+        if query.qtype == ANY and self._shared.minimal_any and asker.transport == UDP:
+            self._conclude(asked, request, asked.verdict, "local")
+            return build_minimal_any(query)
         hit = self._shared.cache.get(_key(query), now_s)
         if hit is None or (hit.stale and hit.prefetch):
             return Ask((_upstream_query(query),), Step.ANSWER, asked, older=hit is not None)
