@@ -3,6 +3,8 @@
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from typing import Final
 
 from enforcer.audit.event import AuditEvent, Record
 from enforcer.dns.cache import Cache, CacheLimits
@@ -14,9 +16,12 @@ from enforcer.dns.responder import Responder, Shared
 from enforcer.dns.server import DnsServer, build_serving
 from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder
+from enforcer.policy.names import to_wire
 from enforcer.settings.dns import CacheSettings, DnsSettings
 from enforcer.settings.upstream import Upstream
 from enforcer.tls.binding import Bindings
+
+_ARPA: Final = to_wire("arpa")
 
 
 class DnsPlane:
@@ -31,7 +36,11 @@ class DnsPlane:
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
+        upstreams = tuple(upstreams)
         self.bindings = Bindings()
+        self._asks_inside = all(
+            ip_address(upstream.endpoint.host).is_private for upstream in upstreams
+        )
         self._forwarder = build_forwarder(settings, upstreams, metrics)
         self._responder = Responder(
             policy,
@@ -42,13 +51,22 @@ class DnsPlane:
                 Delegations(),
                 self.bindings,
                 Cookies(secrets.token_bytes(SECRET_BYTES)),
-                self._forwarder.has_own_upstreams,
+                self._is_routed,
+                settings.forward_client_subnet,
+                require_cookies=settings.require_cookies,
+                minimal_any=settings.minimal_any,
             ),
         )
         self.server = DnsServer(
             self._responder, self._forwarder, metrics, clock, build_serving(settings)
         )
         self.resolve = Resolver(policy, self._forwarder, clock).resolve
+
+    def _is_routed(self, name: bytes) -> bool:
+        """The company's own resolvers know its private addresses, and nothing leaks to them."""
+        return self._forwarder.has_own_upstreams(name) or (
+            self._asks_inside and name.endswith(_ARPA)
+        )
 
     def drain_events(self) -> list[AuditEvent]:
         """What the quick path noted since the last time. Any thread may ask."""

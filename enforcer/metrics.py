@@ -130,6 +130,7 @@ class Metrics(Collector):
                 "internal_error",
                 "prohibited",
                 "rate_limited",
+                "bad_cookie",
                 "proxy_header",
                 "tls_handshake",
                 "too_many_connections",

@@ -26,6 +26,7 @@ from enforcer.dns.quick import Known, QuickPath
 from enforcer.dns.response import (
     Ede,
     add_opt,
+    build_bad_cookie,
     build_blocked,
     build_ede,
     build_failure,
@@ -96,6 +97,7 @@ class Ask(NamedTuple):
     step: Step
     asked: Asked | None = None
     content: Content | None = None
+    origin: str = "upstream"
     rounds: int = 0
     older: bool = False
 
@@ -107,8 +109,10 @@ class Shared(NamedTuple):
     delegations: Delegations
     bindings: Bindings
     cookies: Cookies | None = None
-    # Whether the settings name upstreams for this name, which then is none of our own.
+    # Whether upstreams are asked for this name although it is special.
     is_routed: Callable[[bytes], bool] = lambda _: False
+    # Whether upstreams are told a client's subnet, so that the answer is for it alone.
+    passes_subnet: bool = False
     # A cookie over UDP must be one of ours; ANY over UDP gets the answer of RFC 8482.
     require_cookies: bool = False
     minimal_any: bool = False
@@ -175,7 +179,7 @@ class Responder:
         if query.qtype == ANY and self._shared.minimal_any and asker.transport == UDP:
             self._conclude(asked, request, asked.verdict, "local")
             return build_minimal_any(query)
-        hit = self._shared.cache.get(_key(query), now_s)
+        hit = None if self._is_for_subnet(query) else self._shared.cache.get(_key(query), now_s)
         if hit is None or (hit.stale and hit.prefetch):
             return Ask((_upstream_query(query),), Step.ANSWER, asked, older=hit is not None)
         if hit.prefetch:
@@ -194,7 +198,7 @@ class Responder:
                 shared.delegations.learn(query, reply, now_s)
             if asked is None or ask.content is None:
                 return None
-            return self._settle(asked, ask.content, "upstream", now_s, ask.rounds)
+            return self._settle(asked, ask.content, ask.origin, now_s, ask.rounds)
         (query,), (reply,) = ask.queries, replies
         content = self._take(query, reply, now_s)
         if asked is None:
@@ -224,6 +228,8 @@ class Responder:
     def _take(self, query: Query, reply: bytes | None, now_s: float) -> Content | None:
         """A reply that upstream gave, or what there is in its place."""
         cache, key = self._shared.cache, _key(query)
+        if self._is_for_subnet(query):
+            return None if reply is None else Uncached(reply)
         if reply is None:
             self._discarded.add("upstream_failed")
             return cache.failed(key, now_s)
@@ -240,7 +246,7 @@ class Responder:
             return self._cannot_read(asked)
         judged = self._judge(asked, content, now_s, rounds)
         if isinstance(judged, Ask):
-            return judged
+            return judged._replace(origin=origin)
         request, verdict = judged
         until_s = _until(content, now_s)
         if verdict.blocks:
@@ -273,6 +279,10 @@ class Responder:
             own = facts[asked.query.name]
             request = request._replace(nsdnames=own.nsdnames, nsips=own.nsips)
             verdict = decide(policy, request)
+            if verdict.blocks and policy.has_address_triggers and answer.addresses:
+                # An address of the answer counts more than who serves the zone (RPZ's order).
+                verdicts = [decide(policy, request._replace(address=a)) for a in answer.addresses]
+                verdict = next((v for v in verdicts if v.blocks), verdicts[0])
         if not verdict.blocks and not verdict.passthru:
             verdict = judge_answer(policy, request, answer, facts) or verdict
         return request, verdict
@@ -293,6 +303,10 @@ class Responder:
     def _cannot_read(self, asked: Asked) -> bytes:
         self._discarded.add("upstream_failed")
         return self._fail(asked, Ede.INVALID_DATA, "the upstream's answer cannot be read")
+
+    def _is_for_subnet(self, query: Query) -> bool:
+        """RFC 7871: an answer for one subnet is not given to another."""
+        return self._shared.passes_subnet and bool(query.edns and query.edns.client_subnet)
 
     def _find_zones(
         self, asked: Asked, content: Content, now_s: float, rounds: int

@@ -39,6 +39,10 @@ MIN_UDP_BYTES: Final = 512  # RFC 1035 2.3.4
 MAX_TEXT_BYTES: Final = 300
 _SERVFAIL, _NXDOMAIN, _REFUSED = 2, 3, 5
 _BAD_VERSION: Final = 16
+_BAD_COOKIE: Final = 23
+_EXTENDED_RCODE_AT: Final = 5  # in an OPT record (RFC 6891 6.1.3)
+_HINFO: Final = 13
+_MINIMAL_ANY: Final = LocalRecord(_HINFO, 3600, b"\x07RFC8482\0")
 _SOA: Final = 6
 _EDE_OPTION: Final = 15  # RFC 8914 2
 _OPT_HEAD: Final = struct.Struct("!BHHIH")
@@ -104,6 +108,18 @@ def build_local(query: Query, local: LocalAnswer) -> bytes:
         return _build(query, rcode, records, opt=opt)
     soa = local.zone + _build_record(0, local.soa)[2:]
     return _build(query, rcode, authority=soa, opt=opt)
+
+
+def build_minimal_any(query: Query) -> bytes:
+    """The answer to ANY that says nothing, for who cannot show its address (RFC 8482 4.2)."""
+    return _build(query, 0, [_build_record(_QUESTION_POINTER, _MINIMAL_ANY)], opt=build_opt(query))
+
+
+def build_bad_cookie(query: Query) -> bytes:
+    """BADCOOKIE, with a cookie that is better (RFC 7873 5.2.3)."""
+    opt = bytearray(build_opt(query))
+    opt[_EXTENDED_RCODE_AT] = _BAD_COOKIE >> 4
+    return _build(query, _BAD_COOKIE & 0xF, opt=bytes(opt))
 
 
 def build_failure(query: Query, ede: Ede, text: str) -> bytes:

@@ -1,8 +1,8 @@
 """Names that are answered here and never leak to an upstream.
 
-Special-use names (RFC 6761, 6762, 7686, 8375, 9462, 9476) and the locally served zones
-of IANA's registry (RFC 6303, 7793). Pure. Asked after the cache, which never holds one,
-and not for a name that the settings have upstreams of its own for.
+Special-use names (RFC 6761, 7686, 8375, 9462, 9476) and the locally served zones of IANA's
+registry (RFC 6303, 7793). Pure. Not asked for a name that the settings have upstreams of
+its own for. ``local`` (RFC 6762) is not among them: companies have domains there.
 """
 
 import struct
@@ -25,7 +25,6 @@ _SOA_AFTER_MNAME: Final = to_wire("nobody.invalid") + struct.pack(
 _NOWHERE: Final = (
     "alt",  # RFC 9476
     "invalid",  # RFC 6761 6.4
-    "local",  # RFC 6762 22.1
     "onion",  # RFC 7686
     "test",  # RFC 6761 6.2
 )
