@@ -95,3 +95,20 @@ def test_a_schema_of_each_kind_is_there_for_editors(kind, key):
 def test_an_unknown_kind_of_schema_comes_with_a_remedy():
     with pytest.raises(PolicyError, match="write policy or pack or settings"):
         render_schema("polcy")
+
+
+def test_lists_and_zones_are_told_with_what_was_read(check, tmp_path):
+    lines = ["a.example", "\x1b[2J", *["@@||b.example^"] * 30]
+    (tmp_path / "l.txt").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "z.rpz").write_text("a.example CNAME .\nb.example CNAME .\n", encoding="utf-8")
+    rule = "rules:\n  - {id: r, action: block, match: {lists: [l.txt]}}\n"
+    told = check(POLICY + rule + "rpz: [{id: z, file: z.rpz}]\n").summary.splitlines()
+    assert told[1] == f"{tmp_path / 'l.txt'}: 1 entries, 31 lines rejected"
+    assert told[2].startswith("  line 2: ")
+    assert "\x1b" not in told[2]
+    assert told[-2:] == ["  and 11 more", f"{tmp_path / 'z.rpz'}: 2 entries"]
+    assert "1 entries, 31 lines rejected" in check("version: 1\n" + rule).summary
+
+
+def test_a_policy_of_zones_only_is_a_policy(check):
+    assert problems_of(check, "rpz: []\n") == [(1, "version"), (1, "default")]

@@ -94,7 +94,10 @@ def test_every_command_teaches_by_example(call, command):
     ("command", "options"),
     [
         ("run", ["--config"]),
-        ("explain", ["--port", "--address", "--client", "--via", "--json"]),
+        (
+            "explain",
+            ["--port", "--address", "--client", "--via", "--type", "--at", "--ns", "--json"],
+        ),
         ("verify", ["--address", "--json", "--chain", "--host", "--roots", "--at"]),
         ("audit", ["--since", "--client", "--name", "--action", "--json"]),
     ],

@@ -154,3 +154,68 @@ def test_own_roots_are_called_your_own_ca(policy_from):
 
     then = dict(explain(policy, CONNECT_URL, via="tls").as_lines())["then"]
     assert "must be issued by your own CA" in then
+
+
+RULES = """\
+version: 1
+default: allow
+include: [packs/ngrok.yaml]
+rules:
+  - id: type
+    action: block
+    match: {names: [a.example], qtypes: [HTTPS]}
+    refusal: {records: [HTTPS 1 ., TXT x]}
+  - id: evening
+    action: block
+    match: {names: [b.example], when: {from: '20:00', to: '22:00', timezone: UTC}}
+    refusal: {cname: stop.example}
+  - id: ns
+    action: block
+    match: {nsdnames: [ngrok-dns.example]}
+    refusal: {sinkhole: [192.0.2.1]}
+  - id: nsip
+    action: passthru
+    match: {nsips: [192.0.2.0/24], names: [d.example]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "rule", "answer"),
+    [
+        ("a.example", {"qtype": "https"}, "type", "local_data HTTPS TXT"),
+        ("a.example", {"qtype": "A"}, "default", None),
+        ("b.example", {"at": "2026-11-24T21:00:00Z"}, "evening", "cname stop.example"),
+        ("b.example", {"at": "2026-11-24T21:00:00"}, "evening", "cname stop.example"),
+        ("b.example", {"at": "2026-11-24T21:30:00+02:00"}, "default", None),
+        ("b.example", {"now_s": 1_795_521_600.0 + 9 * 3600}, "evening", "cname stop.example"),
+        ("c.example", {"name_servers": ["ns1.ngrok-dns.example"]}, "ns", "sinkhole 192.0.2.1"),
+        ("c.example", {"name_servers": ["192.0.2.7"]}, "default", None),
+        ("d.example", {"name_servers": ["192.0.2.7"]}, "nsip", None),
+    ],
+)
+def test_what_a_lookup_has_may_be_said(policy_from, name, words, rule, answer):
+    explanation = explain(policy_from(RULES), name, **words)
+
+    assert explanation.as_dict()["rule"] == rule
+    assert explanation.answer == answer
+
+
+def test_a_passthru_says_what_it_spares(policy_from):
+    lines = explain(policy_from(RULES), "d.example", name_servers=["192.0.2.7"]).as_lines()
+
+    assert dict(lines)["then"] == "what this name leads to is not judged"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ({"qtype": "HTPS"}, "write one such as AAAA, or TYPE65"),
+        ({"qtype": "A", "via": "tls"}, "only a lookup has a query type"),
+        ({"name_servers": ["ns.example"], "port": 443}, "only a lookup has a name server"),
+        ({"at": "noon"}, "write one such as 2026-11-24T12:00:00Z"),
+        ({"name_servers": ["ns example"]}, "has a character that no host name has"),
+    ],
+)
+def test_what_no_lookup_has_is_refused_with_a_remedy(policy, words, why):
+    with pytest.raises(ValueError, match=why):
+        explain(policy, "a.example", **words)

@@ -9,6 +9,7 @@ from enforcer.policy.model import (
     Action,
     CertificateCheck,
     CertificateFact,
+    LocalRecord,
     Plane,
     Protocol,
     Refusal,
@@ -28,6 +29,8 @@ rules:
 """
 BASE = HEAD.replace("rules:\n", "")
 OTHER = ip_address("198.51.100.9")
+# 2026-11-24 12:00:00 UTC
+NOON_S = 1_795_521_600.0
 
 
 def _rule(rule_id, action, match, more=""):
@@ -126,6 +129,231 @@ def test_the_more_specific_rule_wins_in_any_order(policy_from, more_specific, le
     policy = policy_from("version: 1\ndefault: block\nrules:\n" + "".join(rules[::order]))
     request = tls("a.b.example", client=ip_address("192.0.2.7"), address=OTHER)
     assert outcome(policy, request) == ("allow", "more")
+
+
+WHEN = "when: {timezone: UTC, from: '11:00', to: '13:00'}"
+
+
+@pytest.mark.parametrize(
+    ("more_specific", "less_specific"),
+    [
+        ("{addresses: [198.51.0.0/16]}", "{nsdnames: [ns.example], nsips: [203.0.113.5]}"),
+        ("{suffixes: [example]}", "{nsdnames: [ns.example], qtypes: [A]}"),
+        ("{nsdnames: [ns.example]}", "{nsdnames: [example], nsips: [203.0.113.5]}"),
+        ("{nsdnames: [example]}", "{nsips: [203.0.113.5], qtypes: [A]}"),
+        ("{nsips: [203.0.113.0/24]}", "{nsips: [203.0.0.0/16], qtypes: [A]}"),
+        ("{nsips: [203.0.0.0/16]}", f"{{qtypes: [A], {WHEN}}}"),
+        ("{qtypes: [A]}", f"{{{WHEN}, planes: [dns]}}"),
+        (f"{{{WHEN}}}", "{planes: [dns]}"),
+        ("{names: [a.b.example], planes: [dns]}", "{names: [a.b.example]}"),
+    ],
+)
+@pytest.mark.parametrize("actions", [("allow", "block"), ("block", "allow")])
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_lookups_the_more_specific_rule_wins(
+    policy_from, more_specific, less_specific, actions, order
+):
+    rules = [_rule("more", actions[0], more_specific), _rule("less", actions[1], less_specific)]
+    policy = policy_from("version: 1\ndefault: monitor\nrules:\n" + "".join(rules[::order]))
+    request = dns(
+        "a.b.example",
+        address=OTHER,
+        nsdnames=("a.ns.example",),
+        nsips=(ip_address("203.0.113.5"),),
+        qtype=1,
+        time_s=NOON_S,
+    )
+    assert outcome(policy, request) == (actions[0], "more")
+
+
+@pytest.mark.parametrize(
+    ("more_specific", "less_specific"),
+    [(f"{{{WHEN}}}", "{ports: [443]}"), ("{protocols: [tls]}", "{planes: [tls]}")],
+)
+def test_a_time_comes_before_a_port_and_a_protocol_before_a_plane(
+    policy_from, more_specific, less_specific
+):
+    rules = _rule("more", "allow", more_specific) + _rule("less", "block", less_specific)
+    policy = policy_from("version: 1\ndefault: block\nrules:\n" + rules)
+    assert outcome(policy, tls("a.b.example", time_s=NOON_S)) == ("allow", "more")
+
+
+class TestListsAndZones:
+    """What is written comes before what is listed; lists and zones have an order."""
+
+    HEAD = "version: 1\ndefault: allow\n"
+
+    def test_a_written_rule_comes_before_a_list(self, policy_from):
+        rules = _rule("listed", "block", "{lists: [l.txt]}") + _rule(
+            "written", "monitor", "{suffixes: [a.example]}"
+        )
+        policy = policy_from(self.HEAD + "rules:\n" + rules, **{"l.txt": "a.example\nb.example\n"})
+        assert outcome(policy, dns("x.a.example")) == ("monitor", "written")
+        assert outcome(policy, dns("x.b.example")) == ("block", "listed")
+
+    def test_a_longer_name_in_a_list_comes_before_a_written_rule(self, policy_from):
+        rules = _rule("listed", "block", "{lists: [l.txt]}") + _rule(
+            "written", "allow", "{suffixes: [example]}"
+        )
+        policy = policy_from(self.HEAD + "rules:\n" + rules, **{"l.txt": "a.example\n"})
+        assert outcome(policy, dns("a.example")) == ("block", "listed")
+        assert outcome(policy, dns("b.example")) == ("allow", "written")
+
+    def test_a_pack_that_is_written_comes_before_a_list_of_the_policys_own(self, policy_from):
+        text = self.HEAD + "include: [p.yaml]\nrules:\n"
+        pack = "version: 1\nrules:\n" + _rule("pack", "monitor", "{suffixes: [a.example]}")
+        policy = policy_from(
+            text + _rule("own", "block", "{lists: [l.txt]}"),
+            **{"p.yaml": pack, "l.txt": "a.example\n"},
+        )
+        assert outcome(policy, dns("a.example")) == ("monitor", "pack")
+
+    def test_the_first_of_two_lists_decides(self, policy_from):
+        """An order that the ids do not have."""
+        rules = _rule("z-first", "allow", "{lists: [l.txt]}") + _rule(
+            "a-second", "block", "{lists: [m.txt]}"
+        )
+        policy = policy_from(
+            self.HEAD + "rules:\n" + rules,
+            **{"l.txt": "a.example\n", "m.txt": "a.example\nb.a.example\n"},
+        )
+        assert outcome(policy, dns("a.example")) == ("allow", "z-first")
+        assert outcome(policy, dns("b.a.example")) == ("block", "a-second")
+
+    def test_a_list_of_the_policys_own_comes_before_one_of_a_pack(self, policy_from):
+        pack = "version: 1\nrules:\n" + _rule("pack", "block", "{lists: [l.txt]}")
+        policy = policy_from(
+            self.HEAD + "include: [p.yaml]\nrules:\n" + _rule("own", "allow", "{lists: [l.txt]}"),
+            **{"p.yaml": pack, "l.txt": "a.example\n"},
+        )
+        assert outcome(policy, dns("a.example")) == ("allow", "own")
+
+    def test_the_first_zone_that_matches_speaks_for_all_zones(self, policy_from):
+        """As in RPZ: whatever a later zone says, and however closely."""
+        policy = policy_from(
+            self.HEAD + "rpz: [{id: first, file: 1.rpz}, {id: second, file: 2.rpz}]\n",
+            **{
+                "1.rpz": "*.example CNAME rpz-passthru.\n",
+                "2.rpz": "a.example CNAME .\nb.test CNAME .\n",
+            },
+        )
+        assert outcome(policy, dns("a.example")) == ("allow", "first:passthru")
+        assert decide(policy, dns("a.example")).passthru
+        assert outcome(policy, dns("b.test")) == ("block", "second:nxdomain")
+
+    def test_a_list_comes_before_a_zone(self, policy_from):
+        policy = policy_from(
+            self.HEAD
+            + "rules:\n"
+            + _rule("listed", "allow", "{lists: [l.txt]}")
+            + "rpz: [{id: feed, file: 1.rpz}]\n",
+            **{"l.txt": "0.0.0.0 a.example\n", "1.rpz": "a.example CNAME .\nb.example CNAME .\n"},
+        )
+        assert outcome(policy, dns("a.example")) == ("allow", "listed")
+        assert outcome(policy, dns("b.example")) == ("block", "feed:nxdomain")
+
+    def test_a_connect_url_wins_over_a_zone(self, policy_from):
+        policy = policy_from(
+            BASE + "rpz: [{id: feed, file: 1.rpz}]\n",
+            **{"1.rpz": "*.example.com CNAME .\nconnect.example.com CNAME .\n"},
+        )
+        assert outcome(policy, dns(HOST)) == ("allow", f"connect-url:{HOST}:443")
+        assert outcome(policy, dns("www.example.com")) == ("block", "feed:nxdomain")
+
+
+def test_of_two_that_name_servers_fit_equally_the_block_counts(policy_from):
+    """No tie, since no zone need have both."""
+    rules = _rule("a", "allow", "{nsdnames: [one.example]}") + _rule(
+        "b", "block", "{nsdnames: [two.example]}"
+    )
+    policy = policy_from("version: 1\ndefault: monitor\nrules:\n" + rules)
+    both = dns("a.test", nsdnames=("ns.one.example", "ns.two.example"))
+    assert outcome(policy, both) == ("block", "b")
+
+
+def test_what_only_a_lookup_tells_never_opens_another_plane(policy_from):
+    rules = _rule("ns", "allow", "{nsdnames: [ns.example]}") + _rule(
+        "type", "allow", "{names: [a.example], qtypes: [TXT]}"
+    )
+    policy = policy_from("version: 1\ndefault: block\nrules:\n" + rules)
+    assert outcome(policy, dns("b.example")) == ("allow", "ns")
+    assert outcome(policy, dns("b.example", nsdnames=("ns.test",))) == ("block", "default")
+    assert outcome(policy, tls("b.example")) == ("block", "default")
+    assert outcome(policy, tls("a.example")) == ("block", "default")
+
+
+def test_a_question_for_any_type_is_one_for_the_type_that_is_blocked(policy_from):
+    rules = _rule("no-txt", "block", "{names: [a.example], qtypes: [TXT]}") + _rule(
+        "may-a", "allow", "{names: [b.example], qtypes: [A]}"
+    )
+    policy = policy_from("version: 1\ndefault: monitor\nrules:\n" + rules)
+    assert outcome(policy, dns("a.example", qtype=255)) == ("block", "no-txt")
+    assert outcome(policy, dns("a.example", qtype=1)) == ("monitor", "default")
+    assert outcome(policy, dns("b.example", qtype=255)) == ("monitor", "default")
+
+
+def test_a_rule_holds_in_its_time_only(policy_from):
+    policy = policy_from(HEAD + _rule("r", "block", f"{{names: [a.example], {WHEN}}}"))
+    assert outcome(policy, dns("a.example", time_s=NOON_S)) == ("block", "r")
+    assert outcome(policy, dns("a.example", time_s=NOON_S + 3600)) == ("allow", "default")
+    assert policy.depends_on_time
+
+
+def test_what_is_to_be_asked_over_tcp_is_answered_over_tcp(policy_from):
+    rule = _rule("r", "block", "{names: [a.example]}", "    refusal: tcp_only\n")
+    policy = policy_from(HEAD + rule)
+    over_udp = decide(policy, dns("a.example"))
+    assert (over_udp.action, over_udp.refusal) == (Action.BLOCK, Refusal.TCP_ONLY)
+    assert outcome(policy, dns("a.example", over_tcp=True)) == ("allow", "r")
+    assert not decide(policy, dns("a.example", over_tcp=True)).recorded
+
+
+@pytest.mark.parametrize("refusal", ["tcp_only", "{cname: b.example}", "{records: [A 192.0.2.1]}"])
+def test_what_rewrites_a_lookup_blocks_no_connection(policy_from, refusal):
+    rule = _rule("r", "block", "{names: [a.example]}", f"    refusal: {refusal}\n")
+    policy = policy_from(HEAD + rule)
+    assert outcome(policy, dns("a.example")) == ("block", "r")
+    assert outcome(policy, tls("a.example")) == ("allow", "default")
+
+
+def test_a_verdict_carries_what_a_lookup_is_answered_with(policy_from):
+    policy = policy_from(
+        HEAD
+        + _rule("to", "block", "{names: [a.example]}", "    refusal: {cname: Stop.Example}\n")
+        + _rule(
+            "data", "block", "{names: [b.example]}", "    refusal: {records: [9 A 192.0.2.1]}\n"
+        )
+        + _rule("pass", "passthru", "{names: [c.example]}")
+    )
+    to, data, passed = (decide(policy, dns(f"{name}.example")) for name in "abc")
+    assert (to.refusal, to.cname) == (Refusal.CNAME, "stop.example")
+    assert (data.refusal, data.records) == (
+        Refusal.LOCAL_DATA,
+        (LocalRecord(1, 9, b"\xc0\x00\x02\x01"),),
+    )
+    assert (passed.action, passed.passthru, to.passthru) == (Action.ALLOW, True, False)
+
+
+def test_clients_of_one_class_get_one_verdict(policy_from):
+    text = BASE.replace("include", "groups: {lab: [192.0.2.0/24, '2001:db8::/32']}\ninclude")
+    policy = policy_from(text + "rules:\n" + _rule("r", "block", "{clients: [lab]}"))
+    inside, also, outside = map(ip_address, ("192.0.2.1", "192.0.2.2", "198.51.100.1"))
+    assert policy.depends_on_client
+    assert policy.client_class(inside) == policy.client_class(also)
+    assert policy.client_class(inside) != policy.client_class(outside)
+    assert policy.client_class(outside) == policy.client_class(None)
+    assert outcome(policy, dns("a.example", client=ip_address("2001:db8::1"))) == ("block", "r")
+
+
+def test_the_policy_knows_which_names_it_is_about(policy_from):
+    policy = policy_from(
+        HEAD + _rule("r", "block", "{lists: [l.txt]}") + _rule("p", "block", "{ports: [25]}"),
+        **{"l.txt": "listed.example\n"},
+    )
+    assert policy.is_guarded(HOST)
+    assert policy.is_guarded("x.listed.example")
+    assert policy.is_guarded("connect.us.ngrok-agent.com")
+    assert not policy.is_guarded("www.example")
 
 
 def test_between_equals_the_policy_beats_a_pack(policy_from):

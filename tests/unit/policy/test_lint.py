@@ -130,3 +130,31 @@ def test_the_pack_names_every_region_that_lint_knows():
     pack = (builtin_policies() / "packs/ngrok.yaml").read_text(encoding="utf-8")
     assert len(REGIONS) == 9
     assert all(f"- {name}\n" in pack for name in DEFAULT_INGRESS)
+
+
+LISTED = """\
+version: 1
+default: allow
+include: [packs/ngrok.yaml]
+rules:
+  - {id: r, action: block, match: {lists: [l.txt]}}
+"""
+
+
+def test_lines_of_a_list_that_say_nothing_are_warned_of(policy_from):
+    content = "a.example\n@@||b.example^\nx y z\n"
+    [warning] = policy_from(LISTED, **{"l.txt": content}).warnings
+    assert (warning.source.file.endswith("l.txt"), warning.source.line) == (True, 2)
+    assert "2 lines are rejected, first '@@||b.example^'" in warning.problem
+
+
+def test_a_list_without_an_entry_is_warned_of(policy_from):
+    [warning] = policy_from(LISTED, **{"l.txt": "# nothing\n"}).warnings
+    assert "no entry" in warning.problem
+
+
+def test_monitor_mode_is_judged_as_if_enforced(policy_from):
+    text = LISTED.replace("lists: [l.txt]", "names: [crl.ngrok-agent.com], ports: [80]")
+    url = "connect_urls: [{host: connect.example.com, issuer: ngrok}]\nmode: monitor\n"
+    with pytest.raises(PolicyError, match="revocation list"):
+        policy_from(text + url)

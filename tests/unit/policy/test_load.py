@@ -17,7 +17,7 @@ from enforcer.policy.load import (
     load_policy,
     read_document,
 )
-from enforcer.policy.model import Action, Issuer, Refusal, Source
+from enforcer.policy.model import Action, Delegation, Issuer, Refusal, Source, StripEch
 from enforcer.policy.source import PolicyError
 
 PACK = """\
@@ -92,6 +92,88 @@ def test_the_digest_knows_where_a_file_ends(write_policy):
     text = "version: 1\ndefault: allow\ninclude: [mine.yaml]\n"
     first = load_policy(write_policy(text + "#\n", **{"mine.yaml": PACK})).digest
     assert load_policy(write_policy(text, **{"mine.yaml": "#\n" + PACK})).digest != first
+
+
+LISTED = "rules:\n  - {id: r, action: block, match: {lists: [l.txt]}}\n"
+
+
+def test_lists_and_zones_are_files_of_the_policy_and_in_its_digest(write_policy):
+    text = f"version: 1\ndefault: allow\n{LISTED}rpz: [{{id: z, file: z.rpz}}]\n"
+    files = {"l.txt": "a.example\n", "z.rpz": "b.example CNAME .\n"}
+    path = write_policy(text, **files)
+    policy = load_policy(path)
+    assert policy.files == tuple(str(path.parent / name) for name in ("policy.yaml", *files))
+    for name, content in files.items():
+        changed = load_policy(write_policy(text, **{**files, name: content * 2}))
+        assert changed.digest != policy.digest
+    assert load_policy(write_policy(text, **files)).digest == policy.digest
+
+
+def test_the_digest_knows_where_a_list_ends(write_policy):
+    text = "version: 1\ndefault: allow\nrules:\n"
+    text += "  - {id: r, action: block, match: {lists: [l.txt, m.txt]}}\n"
+    first = load_policy(write_policy(text, **{"l.txt": "a.b\nc.d\n", "m.txt": "e.f\n"})).digest
+    other = load_policy(write_policy(text, **{"l.txt": "a.b\n", "m.txt": "c.d\ne.f\n"})).digest
+    assert first != other
+
+
+def test_a_list_that_several_rules_name_is_read_once(write_policy):
+    text = f"version: 1\ndefault: allow\n{LISTED}"
+    text += "  - {id: s, action: allow, match: {lists: [l.txt], ports: [25]}}\n"
+    first, second = load_policy(write_policy(text, **{"l.txt": "a.example\n"})).rules
+    assert first.match.lists[0] is second.match.lists[0]
+    assert (first.rank, second.rank) == (1, 2)
+
+
+def test_a_list_of_a_pack_stands_beside_the_pack(write_policy):
+    path = write_policy(
+        "version: 1\ndefault: allow\ninclude: [packs/p.yaml]\n",
+        **{"packs/p.yaml": "version: 1\n" + LISTED, "packs/l.txt": "a.example\n"},
+    )
+    [rule] = load_policy(path).rules
+    assert "a.example" in rule.match.lists[0].suffix
+    [alone] = load_pack(path.parent / "packs/p.yaml").rules
+    assert "a.example" in alone.match.lists[0].suffix
+
+
+def test_a_list_without_an_entry_is_refused_with_its_first_line(write_policy):
+    path = write_policy(f"version: 1\ndefault: allow\n{LISTED}", **{"l.txt": "\n<html>\n"})
+    problem = problem_of(load_policy, path)
+    assert problem.source == Source(str(path.parent / "l.txt"), 2)
+    assert "'<html>'" in problem.problem
+
+
+def test_a_list_that_is_empty_is_none_to_refuse(write_policy):
+    policy = load_policy(
+        write_policy(f"version: 1\ndefault: allow\n{LISTED}", **{"l.txt": "# nothing\n"})
+    )
+    assert [(report.entries, report.rejected_count) for report in policy.lists] == [(0, 0)]
+
+
+def test_a_zone_of_no_policy_is_refused_with_its_file(write_policy):
+    path = write_policy(
+        "version: 1\ndefault: allow\nrpz: [{id: z, file: z.rpz}]\n", **{"z.rpz": "; empty\n"}
+    )
+    assert problem_of(load_policy, path).source.file == str(path.parent / "z.rpz")
+
+
+def test_zones_rank_after_lists_in_the_order_of_the_file(write_policy):
+    text = f"version: 1\ndefault: allow\n{LISTED}"
+    text += "rpz: [{id: y, file: z.rpz, reason: theirs}, {id: z, file: z.rpz, override: nodata}]\n"
+    zone = {"z.rpz": "b.example CNAME .\n"}
+    rules = load_policy(write_policy(text, **zone, **{"l.txt": "a.example\n"})).rules
+    assert [(rule.rank, rule.zone) for rule in rules] == [(1, 0), (2, 1), (3, 2)]
+    assert [rule.refusal for rule in rules[1:]] == [Refusal.NXDOMAIN, Refusal.NODATA]
+    assert rules[1].reason == "theirs"
+
+
+def test_how_answers_are_guarded_is_written_in_the_policy(write_policy):
+    text = "version: 1\ndefault: allow\n"
+    policy = load_policy(write_policy(text))
+    assert (policy.delegation, policy.strip_ech) == (Delegation.STRICT, StripEch.GUARDED)
+    # YAML 1.1 reads a bare off as false.
+    policy = load_policy(write_policy(text + "delegation: off\nstrip_ech: all\n"))
+    assert (policy.delegation, policy.strip_ech) == (Delegation.OFF, StripEch.ALL)
 
 
 def test_a_fault_in_a_pack_names_the_pack(write_policy):

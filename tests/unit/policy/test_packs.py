@@ -110,6 +110,7 @@ def test_the_packs_go_together_and_warn_of_nothing(every_pack):
     assert set(builtin_packs()) == {
         "packs/dns-bypass.yaml",
         "packs/ngrok.yaml",
+        "packs/rebinding.yaml",
         "packs/tunnels.yaml",
     }
     assert every_pack.warnings == ()
@@ -222,3 +223,34 @@ def test_each_rule_about_a_tunnel_service_says_its_source_and_how_sure_it_is():
     unsourced = [rule for comment, rule in comments if "Source:" not in comment]
     unsure = [rule for comment, rule in comments if "Confidence:" not in comment]
     assert (unsourced, unsure) == ([], [])
+
+
+@pytest.fixture(scope="module")
+def rebinding(tmp_path_factory):
+    path = tmp_path_factory.mktemp("rebinding") / "policy.yaml"
+    path.write_text(
+        "version: 1\ndefault: allow\ninclude: [packs/ngrok.yaml, packs/rebinding.yaml]\nrules:\n"
+        "  - {id: ours, action: allow, match: {suffixes: [corp.example], planes: [dns]}}\n",
+        encoding="utf-8",
+    )
+    return admit_policy(path)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.31.255.255"),
+        *("192.168.1.1", "::", "::1", "fd00::1", "fe80::1", "fec0::1", "64:ff9b:1::1"),
+    ],
+)
+def test_an_answer_does_not_lead_inside(rebinding, address):
+    request = Request(Plane.DNS, "a.example", address=ip_address(address))
+    assert decide(rebinding, request).rule == "rebinding"
+    assert decide(rebinding, request._replace(name="x.corp.example")).rule == "ours"
+    assert decide(rebinding, request._replace(plane=Plane.TLS)).rule == "default"
+
+
+@pytest.mark.parametrize("address", ["172.32.0.1", "192.0.2.1", "100.128.0.1", "2001:db8::1"])
+def test_an_answer_may_lead_outside(rebinding, address):
+    request = Request(Plane.DNS, "a.example", address=ip_address(address))
+    assert decide(rebinding, request).rule == "default"

@@ -31,6 +31,12 @@ def _rules(left, right):
         ("{protocols: [tls, ssh]}", "{protocols: [ssh]}"),
         ("{names: [a.example], ports: [443]}", "{ports: [443], names: [a.example]}"),
         ("{clients: [10.0.0.1]}", "{clients: [10.0.0.1/32]}"),
+        ("{nsdnames: [a.example]}", "{nsdnames: [b.example, a.example]}"),
+        ("{nsips: [10.0.0.0/8]}", "{nsips: [10.0.0.0/8]}"),
+        ("{qtypes: [A]}", "{qtypes: [TYPE1]}"),
+        ("{planes: [dns, tls]}", "{planes: [tls]}"),
+        ("{when: {days: [mon], timezone: UTC}}", "{when: {days: [mon, tue], timezone: UTC}}"),
+        ("{when: {days: [mon], timezone: UTC}}", "{when: {days: [tue], timezone: Europe/Rome}}"),
     ],
 )
 def test_equal_for_some_request_is_a_tie(policy_from, left, right):
@@ -53,6 +59,11 @@ def test_equal_for_some_request_is_a_tie(policy_from, left, right):
         ("{ports: [1-100]}", "{ports: [50-151]}"),
         ("{ports: [1-100]}", "{ports: [101-200]}"),
         ("{protocols: [tls]}", "{protocols: [ssh]}"),
+        ("{nsdnames: [a.example]}", "{nsdnames: [b.example]}"),
+        ("{nsips: [10.0.0.0/8]}", "{nsips: [11.0.0.0/8]}"),
+        ("{qtypes: [A]}", "{qtypes: [AAAA]}"),
+        ("{planes: [dns]}", "{planes: [tls]}"),
+        ("{when: {days: [mon], timezone: UTC}}", "{when: {days: [tue], timezone: UTC}}"),
         ("{names: [a.example]}", "{names: [a.example], ports: [443]}"),
     ],
 )
@@ -66,6 +77,12 @@ def test_a_pack_and_the_policy_never_tie(policy_from):
     policy_from(
         text + "  - {id: own, action: block, match: {names: [a.example]}}\n", **{"p.yaml": pack}
     )
+
+
+def test_lists_and_zones_never_tie(policy_from):
+    text = HEAD + _rules("{lists: [l.txt]}", "{lists: [l.txt]}")
+    text += "rpz: [{id: y, file: z.rpz}, {id: z, file: z.rpz}]\n"
+    policy_from(text, **{"l.txt": "a.example\n", "z.rpz": "a.example CNAME .\n"})
 
 
 def test_two_packs_may_tie(policy_from):
