@@ -146,35 +146,41 @@ class Inquiry:
             return None
         link = attempt.link
         read = read_reply(reply, link.cookies, keep_opt=self.query.edns is not None)
-        if read.fault is CookieFault.OTHER:
+        fault = read.fault
+        if fault is not None and fault is CookieFault.OTHER:
             return Mismatch.OTHER_COOKIE
         self._open.remove(attempt)
-        link.endings[Ending.ANSWERED].value += 1
-        beside = link.is_beside(attempt.channel)
+        link.answered.value += 1
         rcode = read.extended_rcode << 4 | read.message[3] & _RCODE
         helpful = rcode not in _UNHELPFUL and not read.extended_rcode
         if helpful:
             # How long TCP takes says nothing of UDP.
-            link.was_heard(None if beside else now_s - attempt.sent_s)
+            rtt_s = None if link.is_beside(attempt.channel) else now_s - attempt.sent_s
+            link.was_heard(rtt_s)
         else:
             link.was_unhelpful(now_s)
-        if self._ended and not self._asked_otherwise(attempt, link, read, rcode, now_s):
-            truncated = read.message[2] & _TC
-            if not helpful or truncated:
-                # Without the extended code, or the rest, it would say something else.
-                if not (read.extended_rcode or truncated):
-                    self._best = self._best or read.message
-                self._go_on(now_s)
-            else:
-                if not attempt.opt:
-                    link.answers_plainly(now_s, had_edns=self._plain)
-                self._finish(read.message)
+        if self._ended is None:
+            return None
+        truncated = read.message[2] & _TC
+        nothing_wrong = helpful and fault is None and not truncated
+        if not nothing_wrong and self._asked_otherwise(attempt, read, rcode, now_s):
+            return None
+        if helpful and not truncated:
+            if self._plain and not attempt.opt:
+                link.does_not_know_edns(now_s)
+            self._finish(read.message)
+            return None
+        if not (read.extended_rcode or truncated):
+            # Without the extended code, or the rest, it would say something else.
+            self._best = self._best or read.message
+        self._go_on(now_s)
         return None
 
     def _asked_otherwise(
-        self, attempt: Attempt, link: UpstreamLink, read: UpstreamReply, rcode: int, now_s: float
+        self, attempt: Attempt, read: UpstreamReply, rcode: int, now_s: float
     ) -> bool:
         """Whether the reply made us ask the same upstream again, in another way."""
+        link = attempt.link
         beside = link.is_beside(attempt.channel)
         wants_stream = read.message[2] & _TC or read.fault is CookieFault.MISSING
         plain = rcode in _NO_EDNS and bool(attempt.opt)

@@ -82,8 +82,10 @@ def read_reply(reply: bytes, cookies: UpstreamCookies | None, *, keep_opt: bool)
     A message that cannot be walked through is taken for one without OPT.
     """
     opt_at = _last_opt(reply)
-    if opt_at is not None and keep_opt and cookies is None:
-        return UpstreamReply(reply, reply[opt_at + _EXTENDED_RCODE_AT], None)
+    if opt_at is not None and keep_opt:
+        extended_rcode = reply[opt_at + _EXTENDED_RCODE_AT]
+        fault = cookies.judge(0, None) if cookies else None
+        return UpstreamReply(reply, extended_rcode, fault)
     opt_at = _find_opt(reply) if opt_at is None else opt_at
     if opt_at is None:
         fault = cookies.judge(reply[3] & 0xF, None) if cookies else None

@@ -64,6 +64,7 @@ class UpstreamLink:
         self.endings = {
             ending: metrics.dns_upstream_queries.cell(label, ending.value) for ending in Ending
         }
+        self.answered = self.endings[Ending.ANSWERED]
         self._rtt = metrics.dns_upstream_rtt.cell(label)
         self._healthy = metrics.dns_upstream_healthy.cell(label)
         self._healthy.value = 1
@@ -121,10 +122,9 @@ class UpstreamLink:
             self.health.failed(now_s)
             self._healthy.value = 0
 
-    def answers_plainly(self, now_s: float, *, had_edns: bool) -> None:
-        """Without OPT it answers; ``had_edns``: with OPT the same question was no good."""
-        if had_edns:
-            self._plain_until_s = now_s + ASKED_PLAINLY_S
+    def does_not_know_edns(self, now_s: float) -> None:
+        """Without OPT it answers what with OPT was no good."""
+        self._plain_until_s = now_s + ASKED_PLAINLY_S
 
     def lost_case(self, now_s: float) -> None:
         """It repeated a question in other letters; if it always does, it is asked over TCP."""
