@@ -1,7 +1,9 @@
 """The DNS plane: the question is judged, then every name and address of the answer.
 
 ``wire``       a query read from bytes; "not mine" for everything unusual
-``message``    the general road for unusual queries, with dnslib
+``message``    the general road for unusual queries
+``opt``        OPT records and their options
+``cookies``    cookies for clients that send one
 ``answer``     what an upstream's reply leads to, read from bytes
 ``records``    names and records of any message
 ``rebuild``    a reply without some of its records
@@ -15,5 +17,12 @@
 ``upstream``   one query and its reply, over UDP, and over TCP where that is too small
 ``forwarder``  which upstream is asked, and which after it
 ``resolve``    a name's addresses for the gate, under the same policy
+``access``     who may ask
+``rate``       how often
+``turn_away``  what those hear who may not
+``proxy_header``  for whom a proxy asks
+``stream_options``  what an answer says of the connection it goes over
+``tcp``        streams: pipelined, bounded, idle ones closed
+``dot``        the listener for TLS, and its certificate
 ``server``     the sockets; carries what the responder asks to the forwarder and back
 """

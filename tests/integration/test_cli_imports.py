@@ -18,7 +18,7 @@ COMMANDS = [
     ["verify", "--chain", "no-such.pem", "--host", "connect.example.com"],
 ]
 # Of no use to a command that answers and ends; each takes longer than the answer.
-ONLY_TO_RUN = {"mitmproxy", "uvicorn", "starlette", "uvloop", "structlog", "dnslib"}
+ONLY_TO_RUN = {"mitmproxy", "uvicorn", "starlette", "uvloop", "structlog", "dns"}
 READ_POLICIES = {"check", "explain"}
 # What `verify` alone needs, and what a table alone needs.
 NOT_WITHOUT_NEED = {"cryptography", "asyncio", "OpenSSL", "rich"}
