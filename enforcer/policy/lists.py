@@ -184,11 +184,11 @@ class _Reader:
         count = piece.count(b"\n")
         form = next((form for form in _FORMS if piece.startswith(form.before)), _NAME)
         if form is not _NAME:
-            piece = b"\n" + piece
-            before = b"\n" + form.before
-            if piece.count(before) != count or piece.count(form.after) != count:
+            lines_of_form = (b"\n" + piece).count(b"\n" + form.before)
+            if lines_of_form != count or piece.count(form.after) != count:
                 return False
-            piece = piece.replace(before, b"\n")[1:].replace(form.after, b"\n")
+            piece = (b"\n" + piece).replace(b"\n" + form.before, b"\n")[1:]
+            piece = piece.replace(form.after, b"\n")
         lines = plain_lines(piece)
         if lines is None or (form.exact and not _OWN_LINES.isdisjoint(lines)):
             return False

@@ -2,6 +2,7 @@
 
 import pytest
 
+from enforcer.policy import lists
 from enforcer.policy.lists import MAX_LINE_BYTES, MAX_REJECTED, PIECE_BYTES, load_list
 
 
@@ -111,6 +112,15 @@ def test_a_large_list_is_read_whole_however_it_is_cut(form, chunk_bytes):
     assert read_names == sorted([*(host.lower() for host in hosts), "last.example"])
     assert bool(len(found.exact)) == form[0].isdigit()
     assert [(rejected.line, rejected.text) for rejected in found.rejected] == [(2003, "no..name")]
+
+
+@pytest.mark.parametrize("form", ["{}", "0.0.0.0 {}", "127.0.0.1 {}", "||{}^", "*.{}"])
+def test_a_list_of_one_form_is_never_read_line_by_line(form, monkeypatch):
+    """It would take twenty times as long, and give the same."""
+    monkeypatch.setattr(lists._Reader, "_read_line", None)
+    found = read("# head\n\n" + "".join(f"{form.format('a.example')}\n" for _ in range(5000)))
+
+    assert found.entries == 5000
 
 
 def test_a_file_that_is_one_endless_line_is_cut_and_rejected():
