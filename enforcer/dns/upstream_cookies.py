@@ -8,6 +8,7 @@ never raises, whatever the bytes.
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
+from enforcer.dns.upstream_query import build_upstream_opt
 from enforcer.dns.wire import HEADER, OPT, RECORD
 
 CLIENT_COOKIE_BYTES: Final = 8
@@ -52,15 +53,17 @@ class UpstreamCookies:
         self._client = client_cookie
         self._server = b""
         self._made_s = made_s
-        self.option = self._build_option()
-        """The option to send."""
+        self._renew()
 
     def expired(self, now_s: float) -> bool:
         return now_s - self._made_s > _COOKIE_LIFE_S
 
-    def _build_option(self) -> bytes:
+    def _renew(self) -> None:
         data = self._client + self._server
-        return _COOKIE.to_bytes(2, "big") + len(data).to_bytes(2, "big") + data
+        self.option = _COOKIE.to_bytes(2, "big") + len(data).to_bytes(2, "big") + data
+        """The option to send."""
+        self.opts = tuple(build_upstream_opt(do=do, options=self.option) for do in (False, True))
+        """The whole OPT with it alone, by the client's DO."""
 
     def judge(self, rcode: int, cookie: bytes | None) -> CookieFault | None:
         """``cookie`` is the option's data in a reply, and ``rcode`` its whole response code."""
@@ -72,7 +75,7 @@ class UpstreamCookies:
         usable = _MIN_SERVER_COOKIE_BYTES <= len(server) <= _MAX_SERVER_COOKIE_BYTES
         if usable and server != self._server:
             self._server = server
-            self.option = self._build_option()
+            self._renew()
         return CookieFault.BAD if rcode == _BAD_COOKIE else None
 
 

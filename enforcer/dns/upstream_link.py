@@ -29,7 +29,7 @@ ASKED_PLAINLY_S: Final = 600.0
 
 
 # Without options, by the client's DO.
-_OPT: Final = (build_upstream_opt(do=False), build_upstream_opt(do=True))
+_OPTS: Final[tuple[bytes, ...]] = (build_upstream_opt(do=False), build_upstream_opt(do=True))
 _SUBNET: Final = 8  # RFC 7871 6
 _SUBNET_HEAD: Final = struct.Struct("!HH")
 
@@ -95,14 +95,18 @@ class UpstreamLink:
         do = edns is not None and edns.do
         if now_s < self._plain_until_s and not do:
             return b""
-        if not subnet and not self._wants_cookies:
-            return _OPT[do] if edns is not None else b""
-        options = _SUBNET_HEAD.pack(_SUBNET, len(subnet)) + subnet if subnet else b""
-        if self._wants_cookies:
-            if self.cookies is None or self.cookies.expired(now_s):
-                self.cookies = UpstreamCookies(self._random.take(CLIENT_COOKIE_BYTES), now_s)
-            options += self.cookies.option
-        return build_upstream_opt(do=do, options=options)
+        if not self._wants_cookies:
+            opts, options = _OPTS, b""
+        else:
+            cookies = self.cookies
+            if cookies is None or cookies.expired(now_s):
+                client_cookie = self._random.take(CLIENT_COOKIE_BYTES)
+                cookies = self.cookies = UpstreamCookies(client_cookie, now_s)
+            opts, options = cookies.opts, cookies.option
+        if subnet:
+            option = _SUBNET_HEAD.pack(_SUBNET, len(subnet)) + subnet
+            return build_upstream_opt(do=do, options=option + options)
+        return opts[do] if options or edns is not None else b""
 
     def was_heard(self, rtt_s: float | None) -> None:
         """``rtt_s`` is None where it would say nothing of the way that is asked first."""
