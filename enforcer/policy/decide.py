@@ -3,20 +3,42 @@
 Precedence, from the first step to the last:
 
 1. A request for a Connect URL (its host or a region host, on its port) sets the
-   rules of included packs aside: the Connect URL wins over packs.
+   rules of included packs and of zones aside: the Connect URL wins over them.
 2. Of the rules that match, the Connect URL counted as one, the most specific wins.
-   Compared in this order, which is RPZ's (client, name, address), the first
-   difference decides: longest client prefix; the name with more literal labels,
-   and of equal ones exact over pattern over suffix; longest address prefix;
-   narrowest port range; a protocol over none.
+   Compared in this order, the first difference decides:
+
+   ==  =====================  =====================================================
+   1   client                 longest prefix
+   2   name                   more literal labels; of equal ones exact over pattern
+                              over suffix
+   3   answer address         longest prefix
+   4   name server's name     more labels
+   5   name server's address  longest prefix
+   6   query type             one over none
+   7   time window            one over none
+   8   port                   narrowest range
+   9   protocol               one over none
+   10  plane                  one over none
+   11  where it stands        written; then lists, the policy's own before packs', the
+                              earlier first; then zones
+   ==  =====================  =====================================================
+
+   1 to 5 are RPZ's triggers in RPZ's order. Of zones, too, RPZ's order holds: only the
+   first in which a rule matches has a say, by its most specific rule.
 3. Of two that are equal in all that, the policy's own beats a pack's. Two of one
-   origin that could be equal are a tie, which is refused at load (see ties).
+   origin that could be equal are a tie, which is refused at load (see ties). Where load
+   cannot tell, since a zone may be served by two name servers that two rules name, a
+   block counts.
 4. When none matches, the policy's ``default`` decides, by name.
 
 A fact that is not known yet counts as fitting a rule that lets through, and as not
 fitting a block. Two rules may be equal only while it is unknown, and both let through:
-then the Connect URL is named, else the first id, so that the order in a file never
-matters. A monitor that waits for a fact lets through without a record.
+then the Connect URL is named, else the first id, so that the order of written rules never
+matters. A monitor that waits for a fact lets through without a record. Query types and
+name servers are known to lookups only, and on other planes fit no rule.
+
+A rule that rewrites a lookup (``tcp_only``, ``cname``, local data) is for the DNS plane
+alone; ``tcp_only`` lets through what is asked over TCP.
 
 Whichever rule wins, a Connect URL that is let through speaks TLS and nothing else, on
 one of its dedicated addresses if it has any, and must prove who issued its certificate.
