@@ -1,9 +1,10 @@
 """The sockets, UDP, TCP and TLS, and who is answered on them, and how often."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from enforcer.dns.access import Access
 from enforcer.dns.carrier import MAX_WAITING, Carrier, Send
@@ -18,6 +19,10 @@ from enforcer.dns.udp import UdpListener
 from enforcer.metrics import Metrics
 from enforcer.settings.dns import DnsSettings
 from enforcer.settings.endpoint import Endpoint
+
+log = logging.getLogger(__name__)
+
+_TELL_EVERY_S: Final = 60.0
 
 
 class Serving(NamedTuple):
@@ -64,6 +69,7 @@ class DnsServer:
         )
         self._discarded = metrics.dns_discarded
         self._over_limit = 0
+        self._told_s = 0.0
         self._udp: list[UdpListener] = []
         self._tcp: list[asyncio.Server] = []
         self._dot: list[DotListener] = []
@@ -104,13 +110,21 @@ class DnsServer:
         """
         serving = self.serving
         if not serving.access.allows(asker.client):
-            self._discarded.add("prohibited")
+            self._prohibit(asker)
             send(refuse(packet, "this server does not answer your address"))
         elif not (rated or serving.rate is None or serving.rate.take(_bucket(asker), self.clock())):
             self._discarded.add("rate_limited")
             send(self._refuse_more(packet, asker))
         else:
             self._carrier.take(packet, asker, send)
+
+    def _prohibit(self, asker: Asker) -> None:
+        self._discarded.add("prohibited")
+        now_s = self.clock()
+        # Who forgot to name a range should find it in the log; a flood should not fill it.
+        if not 0 <= now_s - self._told_s < _TELL_EVERY_S:
+            self._told_s = now_s
+            log.warning("DNS: %s is refused, it is not in dns.allow_from", asker.client)
 
     def _refuse_more(self, packet: bytes, asker: Asker) -> bytes | None:
         """Over UDP, where it may be forged: by turns that it must come by TCP, and nothing."""

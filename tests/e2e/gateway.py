@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from e2e.netns import Namespace
 from e2e.process import until
-from e2e.topology import RESOLVER
+from e2e.topology import CLIENT, RESOLVER
 from prometheus_client.parser import text_string_to_metric_families
 
 ADMIN = "127.0.0.1:9053"
@@ -27,7 +27,8 @@ SETTINGS: Mapping[str, Any] = {
         "tls": [f"0.0.0.0:{TLS_PORT}", f"[::]:{TLS_PORT}"],
         "admin": ADMIN,
     },
-    "dns": {"upstreams": [RESOLVER.v4]},
+    # The clients' v6 address is a global one, and so must be named.
+    "dns": {"upstreams": [RESOLVER.v4], "allow_from": ["127.0.0.1", CLIENT.v4, CLIENT.v6]},
     "audit": {"path": "audit.db", "flush_interval_ms": 200},
 }
 

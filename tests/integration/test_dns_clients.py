@@ -16,6 +16,7 @@ import dns.rcode
 import pytest
 from integration.dns_harness import BLOCKED, POLICY, Gateway, becomes_true, dig, framed, tcp_query
 
+from enforcer.dns import server
 from enforcer.dns.access import Access
 from enforcer.dns.proxy_header import SIGNATURE
 from enforcer.dns.rate import RateLimit
@@ -57,7 +58,7 @@ def packet(name=BLOCKED):
 
 
 @pytest.mark.parametrize("transport", ["+notcp", "+tcp"])
-def test_a_stranger_is_refused_and_nothing_is_asked_for_it(run, policy_from, transport):
+def test_a_stranger_is_refused_and_nothing_is_asked_for_it(run, policy_from, transport, caplog):
     async def scenario():
         async with Gateway(policy_from(POLICY), access=NOBODY) as gateway:
             for name in (BLOCKED, "www.example.org"):
@@ -68,6 +69,8 @@ def test_a_stranger_is_refused_and_nothing_is_asked_for_it(run, policy_from, tra
             assert gateway.upstream.queries == []
 
     run(scenario())
+    (told,) = (record for record in caplog.records if record.name == server.__name__)
+    assert told.getMessage() == "DNS: 127.0.0.1 is refused, it is not in dns.allow_from"
 
 
 def test_who_asks_too_often_by_udp_hears_now_and_then_to_come_by_tcp(run, policy_from):
@@ -150,6 +153,17 @@ def test_a_stream_that_begins_otherwise_is_ended(run, policy_from):
                 await tcp_query(gateway, BLOCKED)
             assert discarded(gateway, "proxy_header") == 1
             await becomes_true(lambda: not len(gateway.server.connections))
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"\0" * 5000, b"\xff" * 1200])
+def test_odd_datagrams_do_no_harm(run, policy_from, data):
+    async def scenario():
+        async with Gateway(policy_from(POLICY)) as gateway:
+            answer = await datagram(gateway, data, timeout_s=0.1)
+            assert answer is None or answer.rcode() == dns.rcode.FORMERR
+            assert (await datagram(gateway, packet())).rcode() == dns.rcode.NXDOMAIN
 
     run(scenario())
 

@@ -126,3 +126,29 @@ def test_too_many_connections_are_closed_at_once(run, policy_from, limits):
 async def tcp_fails(gateway):
     with pytest.raises((EOFError, OSError)):
         await tcp_query(gateway, BLOCKED)
+
+
+def test_who_asks_is_told_how_long_a_connection_may_be_idle(run, policy_from):
+    async def scenario():
+        async with Gateway(policy_from(POLICY)) as gateway:
+            assert "TCP KEEPALIVE: 10.0 secs" in await dig(gateway, BLOCKED, "+tcp", "+keepalive")
+            assert "KEEPALIVE:" not in await dig(gateway, BLOCKED, "+tcp")
+            # Over UDP it means nothing (RFC 7828 3.2.1).
+            assert "KEEPALIVE:" not in await dig(gateway, BLOCKED, "+keepalive")
+
+    run(scenario())
+
+
+def test_each_packet_that_has_an_answer_gets_it_over_tcp_too(run, policy_from):
+    """And what has none ends the connection: nothing after it would be understood."""
+
+    async def scenario():
+        async with Gateway(policy_from(POLICY)) as gateway:
+            for data in (b"\0\x0c" + bytes(12), b"\0\x0c" + b"\xff" * 12):
+                reader, writer = await asyncio.open_connection(*gateway.endpoint)
+                writer.write(data)
+                answer = await reader.read(100)
+                assert (answer[-9] & 0xF == 1) if data[-1] == 0 else answer == b""
+                writer.close()
+
+    run(scenario())
