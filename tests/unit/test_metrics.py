@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from enforcer.metrics import Info, Metrics, Series
+from enforcer.metrics import OTHER, Info, Metrics, Series
 
 
 def samples(metrics):
@@ -92,3 +92,13 @@ def test_it_is_rendered_whatever_the_accept_header_says(accept):
 
     assert b"enforcer_policy_reloads_total" in body
     assert content_type.startswith(("text/plain", "application/openmetrics-text"))
+
+
+def test_a_value_from_the_settings_has_its_series_at_once_and_others_are_still_unknown():
+    series = Series("enforcer_test_total", "A test.", upstream=(), result=("good", "bad"))
+    assert not series.cells
+    series.extend("upstream", "192.0.2.53:53")
+    series.extend("upstream", "192.0.2.53:53")
+    assert set(series.cells) == {("192.0.2.53:53", "good"), ("192.0.2.53:53", "bad")}
+    series.add("192.0.2.99:53", "good")
+    assert series.cell(OTHER, "good").value == 1
