@@ -140,8 +140,9 @@ class Service:
 
     def _refuse_to_ask_ourselves(self) -> None:
         special = (upstream for entry in self.settings.dns.forward for upstream in entry.upstreams)
+        listeners = (*self.listening["dns"], *self.listening.get("dot", ()))
         for upstream in (*self.upstreams, *special):
-            if any(_is_at(listener, upstream.endpoint) for listener in self.listening["dns"]):
+            if any(_is_at(listener, upstream.endpoint) for listener in listeners):
                 raise StartError(
                     f"the upstream {upstream} is this gateway itself; "
                     "set dns.upstreams in the settings to the resolvers behind it"
