@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 
+import pki
 import pytest
 import yaml
 from e2e.process import Process, until
@@ -37,7 +38,11 @@ class Gateway:
                 {
                     "policy": "policy.yaml",
                     "listen": listen,
-                    "dns": {"upstreams": ["127.0.0.1:9"], "timeout_ms": 100},
+                    "dns": {
+                        "upstreams": ["127.0.0.1:9"],
+                        "timeout_ms": 100,
+                        **settings.pop("dns", {}),
+                    },
                     "audit": {"path": "audit.db", "flush_interval_ms": 50},
                     "drain_seconds": 1,
                     **settings,
@@ -159,10 +164,10 @@ def test_second_signal_does_not_wait_for_open_connections(start):
 def test_sighup_and_a_changed_file_reload_the_policy(start):
     gateway = start().wait_until_up()
     succeeded = 'enforcer_policy_reloads_total{result="succeeded"}'
-    assert "SERVFAIL" in gateway.dig("late.test")
-    rule = "rules: [{id: late, action: block, match: {names: [late.test]}}]\n"
+    assert "SERVFAIL" in gateway.dig("late.example.net")
+    rule = "rules: [{id: late, action: block, match: {names: [late.example.net]}}]\n"
     gateway.policy.write_text(POLICY + rule)
-    until(lambda: "NXDOMAIN" in gateway.dig("late.test"), "the change to be seen")
+    until(lambda: "NXDOMAIN" in gateway.dig("late.example.net"), "the change to be seen")
     before = gateway.metric(succeeded)
     gateway.process.send(signal.SIGHUP)
     until(lambda: gateway.metric(succeeded) > before, "the reload")
@@ -213,3 +218,32 @@ def test_files_that_must_not_be_used_end_the_start_in_a_sentence(start, options,
     assert gateway.process.wait() in (1, 2)
     assert said in gateway.log
     assert "Traceback" not in gateway.log
+
+
+def test_dns_over_tls_is_served_where_it_is_listened_for(start, tmp_path):
+    pki.letsencrypt_like().leaf("dns.example").write(tmp_path, "dot")
+    dot = {"certificate": "dot.pem", "key": "dot.key"}
+    gateway = start(listen={"dot": [ANY_PORT]}, dns={"dot": dot}).wait_until_up()
+    host, port = gateway.address("dot")
+    argv = ["dig", "+tls", f"@{host}", "-p", str(port), "+tries=1", "connect.ngrok-agent.com"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
+    assert "status: NXDOMAIN" in done.stdout
+    assert gateway.metric('enforcer_dns_queries_total{action="block",transport="dot"}') == 1
+    assert gateway.end() == 0
+
+
+def test_certificate_that_cannot_be_used_keeps_the_gateway_from_starting(start, tmp_path):
+    for name in ("dot.pem", "dot.key"):
+        (tmp_path / name).write_text("nonsense")
+    dot = {"certificate": "dot.pem", "key": "dot.key"}
+    gateway = start(listen={"dot": [ANY_PORT]}, dns={"dot": dot})
+    assert gateway.process.wait() == 1
+    assert "are not a certificate and its key in PEM" in gateway.log
+    assert "change dns.dot in the settings" in gateway.log
+
+
+def test_strangers_are_not_answered(start):
+    gateway = start(dns={"allow_from": ["192.0.2.0/24"]}).wait_until_up()
+    assert "EDE: 18 (Prohibited)" in gateway.dig("connect.ngrok-agent.com")
+    assert "127.0.0.1 is refused, it is not in dns.allow_from" in gateway.log
+    assert gateway.metric('enforcer_dns_discarded_total{reason="prohibited"}') == 1
