@@ -81,8 +81,6 @@ class Carrier:
 
     def _end(self, errand: "_Errand") -> None:
         self.waiting -= 1
-        if not self.waiting:
-            self._idle.set()
         try:
             outcome = self._responder.resume(errand.ask, errand.replies, self._clock())
             self._go_on(outcome, errand.send)
@@ -90,6 +88,9 @@ class Carrier:
             log.exception(_FAULT)
             self._discarded.add("internal_error")
             errand.send(None)
+        # One question may lead to the next: only now is it known to be over.
+        if not self.waiting:
+            self._idle.set()
 
     def _give_older(self, errand: "_Errand") -> None:
         """Once; the reply that comes after all is only kept."""
@@ -99,7 +100,7 @@ class Carrier:
             log.exception(_FAULT)
             self._discarded.add("internal_error")
             return
-        if isinstance(outcome, bytes):
+        if not isinstance(outcome, Ask):
             send, errand.send = errand.send, _to_nobody
             errand.ask = errand.ask._replace(asked=None)
             send(outcome)

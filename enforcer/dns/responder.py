@@ -170,7 +170,7 @@ class Responder:
         )
         asked = Asked(packet, query, asker, request, policy, decide(policy, request))
         if asked.verdict.blocks:
-            return self._block(asked, asked.verdict, _FOREVER_S)
+            return self._block(asked, asked.verdict, _FOREVER_S, now_s)
         if not self._shared.is_routed(query.name) and (
             local := answer_special(query.name, query.qtype)
         ):
@@ -211,12 +211,15 @@ class Responder:
         return self._settle(asked, content, "stale" if is_stale else "upstream", now_s)
 
     def give_older(self, ask: Ask, now_s: float) -> bytes | Ask | None:
-        """The answer that was good before, while the upstreams take their time (RFC 8767 5)."""
+        """The answer that was good before, while the upstreams take their time (RFC 8767 5).
+
+        An Ask where there is none to be given at once: the upstreams are waited for.
+        """
         asked = ask.asked
         if asked is None:
-            return None
+            return ask
         hit = self._shared.cache.get(_key(asked.query), now_s)
-        return self._settle(asked, hit.entry, "stale", now_s) if hit else None
+        return self._settle(asked, hit.entry, "stale", now_s) if hit else ask
 
     def overloaded(self, ask: Ask) -> bytes | None:
         """The answer to a query that there is no room for."""
@@ -228,11 +231,11 @@ class Responder:
     def _take(self, query: Query, reply: bytes | None, now_s: float) -> Content | None:
         """A reply that upstream gave, or what there is in its place."""
         cache, key = self._shared.cache, _key(query)
-        if self._is_for_subnet(query):
-            return None if reply is None else Uncached(reply)
         if reply is None:
             self._discarded.add("upstream_failed")
-            return cache.failed(key, now_s)
+            return None if self._is_for_subnet(query) else cache.failed(key, now_s)
+        if self._is_for_subnet(query):
+            return Uncached(reply)
         return cache.put(key, reply, now_s) or Uncached(reply)
 
     def _settle(
@@ -250,7 +253,7 @@ class Responder:
         request, verdict = judged
         until_s = _until(content, now_s)
         if verdict.blocks:
-            return self._block(asked, verdict, until_s)
+            return self._block(asked, verdict, until_s, now_s)
         response = self._render(asked, content, request, verdict, now_s)
         if response is None:
             return self._cannot_read(asked)
@@ -291,13 +294,16 @@ class Responder:
         self, asked: Asked, content: Content, request: Request, verdict: Verdict, now_s: float
     ) -> bytes | None:
         """What the client gets of an answer; None when it cannot be made fit to be given."""
-        response: bytes | None = content.render_for(asked.query, now_s)
-        if content.answer is not None and response is not None and not verdict.passthru:
+        response = content.render_for(asked.query, now_s)
+        if content.answer is None:
+            # Nobody knows what it says, or what OPT would be behind.
+            return _fit(asked, response)
+        if not verdict.passthru:
             strip = find_strip(asked.policy, request, content.answer)
-            if strip:
-                response = strip_services(response, content.answer, strip)
-        if response is None:
-            return None
+            stripped = strip_services(response, content.answer, strip) if strip else response
+            if stripped is None:
+                return None
+            response = stripped
         return _fit(asked, add_opt(asked.query, response, content.ede))
 
     def _cannot_read(self, asked: Asked) -> bytes:
@@ -324,7 +330,9 @@ class Responder:
             self.later.append(ask)
         return {name: zones.known(name, now_s, want_ips=policy.has_nsip_triggers) for name in names}
 
-    def _block(self, asked: Asked, verdict: Verdict, until_s: float) -> bytes | Ask | None:
+    def _block(
+        self, asked: Asked, verdict: Verdict, until_s: float, now_s: float
+    ) -> bytes | Ask | None:
         query = asked.query
         match verdict.refusal:
             case Refusal.DROP:
@@ -333,7 +341,7 @@ class Responder:
                 response = build_truncated(query)
             case Refusal.CNAME if target := rewrite_target(query, verdict.cname):
                 asked = asked._replace(verdict=verdict)
-                return Ask((target_query(query, target),), Step.REWRITE, asked)
+                return self._rewrite(asked, target_query(query, target), now_s)
             case _:
                 text = verdict.explain(asked.policy.hint)
                 response = _fit(asked, build_blocked(query, verdict, text))
@@ -341,6 +349,17 @@ class Responder:
         if response is not None:
             self._learn(asked, response, verdict, "policy", until_s)
         return response
+
+    def _rewrite(self, asked: Asked, target: Query, now_s: float) -> bytes | Ask:
+        """What is behind the alias is kept and fetched like any other answer."""
+        ask = Ask((_upstream_query(target),), Step.REWRITE, asked)
+        hit = None if self._is_for_subnet(target) else self._shared.cache.get(_key(target), now_s)
+        if hit is None or (hit.stale and hit.prefetch):
+            return ask
+        if hit.prefetch:
+            self._prefetches.add()
+            self.later.append(Ask(ask.queries, Step.ANSWER))
+        return self._finish_rewrite(asked, target, hit.entry, now_s)
 
     def _finish_rewrite(
         self, asked: Asked, target: Query, content: Content | None, now_s: float

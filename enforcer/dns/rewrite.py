@@ -4,11 +4,15 @@ RPZ's "local data" with a CNAME. The client sees the alias, so that it can be to
 answer of the name's owner. Not quick: dnspython writes the names anew.
 """
 
-from enforcer.dns.response import BLOCKED_TTL_S, build_opt
+from typing import Final
+
+from enforcer.dns.response import BLOCKED_TTL_S, MAX_MESSAGE_BYTES, build_opt
 from enforcer.dns.wire import IN, RA, RD, Query
-from enforcer.policy.names import from_wire, to_wire
+from enforcer.policy.names import to_wire
 
 _WILDCARD = "*."
+# With room for OPT behind it.
+_MAX_BYTES: Final = MAX_MESSAGE_BYTES - 1024
 
 
 def rewrite_target(query: Query, cname: str) -> bytes | None:
@@ -42,14 +46,15 @@ def build_rewritten(query: Query, target: bytes, reply: bytes | None, ede: bytes
     import dns.message  # noqa: PLC0415
     import dns.name  # noqa: PLC0415
     import dns.rcode  # noqa: PLC0415
+    import dns.rdata  # noqa: PLC0415
     import dns.rdataclass  # noqa: PLC0415
     import dns.rdatatype  # noqa: PLC0415
     import dns.rrset  # noqa: PLC0415
 
     owner = dns.name.from_wire(query.question, 0)[0]
-    alias = dns.rrset.from_text(
-        owner, BLOCKED_TTL_S, dns.rdataclass.IN, dns.rdatatype.CNAME, from_wire(target) + "."
-    )
+    # From bytes: below ``*.`` the client chose what is in the target.
+    rdata = dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.CNAME, target, 0, len(target))
+    alias = dns.rrset.from_rdata(owner, BLOCKED_TTL_S, rdata)
     message = dns.message.Message(query.id)
     message.flags = dns.flags.QR | (query.flags & RD) | RA
     message.question = [
@@ -64,6 +69,11 @@ def build_rewritten(query: Query, target: bytes, reply: bytes | None, ede: bytes
         message.answer += found.answer
         message.authority = found.authority
         message.set_rcode(found.rcode())
-    wire = message.to_wire(max_size=65535 - 1024)
+    try:
+        wire = message.to_wire(max_size=_MAX_BYTES)
+    except dns.exception.TooBig:
+        message.answer, message.authority = [alias], []
+        message.set_rcode(dns.rcode.SERVFAIL)
+        wire = message.to_wire()
     opt = build_opt(query, ede)
     return wire[:10] + bytes((0, bool(opt))) + wire[12:] + opt

@@ -5,7 +5,7 @@ Such as one whose TTL is zero, one that refuses, or one that cannot be read. Pur
 
 from enforcer.dns.answer import Answer, parse_answer
 from enforcer.dns.rebuild import rebuild
-from enforcer.dns.wire import AD, HEADER, Query
+from enforcer.dns.wire import AD, HEADER, RD, Query
 
 
 class Uncached:
@@ -34,14 +34,14 @@ class Uncached:
         reply = self._reply
         if self.answer is None:
             return query.id.to_bytes(2, "big") + reply[2:]
-        flags = reply[3]
+        # Upstream was asked with RD and AD, whatever the client asked with.
+        flags = (reply[2] << 8 | reply[3]) & ~RD | query.flags & RD
         if not (query.flags & AD or (query.edns is not None and query.edns.do)):
             flags &= ~AD
         return b"".join(
             (
                 query.id.to_bytes(2, "big"),
-                reply[2:3],
-                bytes((flags,)),
+                flags.to_bytes(2, "big"),
                 reply[4 : HEADER.size],
                 query.question,
                 reply[HEADER.size + len(query.question) :],
