@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import re
+import shutil
 import socket
 import ssl
 import struct
 import subprocess
+import time
 
 import dns.message
 import dns.query
@@ -284,6 +287,47 @@ def ask_through_proxy(door, where, client):
                 stream.sendall(proxied(client))
             query = dns.message.make_query(BLOCKED, "A")
             return dns.query.tls(query, door.dot.host, sock=stream, timeout=5)
+
+
+@pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed")
+def test_behind_haproxy_the_client_is_known(run, gateway, tmp_path):
+    """One desk may ask, the other may not; HAProxy speaks for both."""
+
+    async def scenario():
+        desk = Access([parse_network("127.0.0.7")])
+        async with gateway(access=desk, proxies=LOOPBACK) as door:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            config = tmp_path / "haproxy.cfg"
+            config.write_text(
+                "defaults\n mode tcp\n timeout connect 5s\n timeout client 5s\n timeout server 5s\n"
+                f"listen dot\n bind 127.0.0.1:{port}\n server one {door.dot} send-proxy-v2\n"
+            )
+            statuses = await asyncio.to_thread(ask_through_haproxy, config, port)
+            assert statuses == {"127.0.0.7": "NXDOMAIN", "127.0.0.8": "REFUSED"}
+
+    run(scenario())
+
+
+def ask_through_haproxy(config, port):
+    with config.with_name("log").open("wb") as log:
+        haproxy = subprocess.Popen(["haproxy", "-db", "-f", str(config)], stdout=log, stderr=log)
+    try:
+        return {client: ask_until_up(port, client) for client in ("127.0.0.7", "127.0.0.8")}
+    finally:
+        haproxy.terminate()
+        haproxy.wait(10)
+
+
+def ask_until_up(port, client):
+    argv = ["kdig", "+tls", "@127.0.0.1", "-p", str(port), "-b", client, "+retry=0", BLOCKED]
+    for _ in range(50):
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=15, check=False)
+        if found := re.search(r"status: (\w+)", done.stdout):
+            return found[1]
+        time.sleep(0.1)
+    return done.stdout
 
 
 def test_a_proxy_that_sends_half_a_header_is_let_go(run, gateway, monkeypatch):
