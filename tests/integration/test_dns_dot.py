@@ -28,6 +28,7 @@ from enforcer.settings.endpoint import Endpoint
 AUTHORITY = pki.letsencrypt_like()
 LOOPBACK = Access([parse_network("127.0.0.1")])
 IMPATIENT = StreamLimits(idle_s=0.2)
+needs_kdig = pytest.mark.skipif(not shutil.which("kdig"), reason="kdig is not installed")
 
 
 class DotGateway(Gateway):
@@ -91,6 +92,7 @@ async def ends(reader):
         assert await reader.read() == b""
 
 
+@needs_kdig
 def test_kdig_sees_over_tls_why_a_name_does_not_resolve(run, gateway):
     async def scenario():
         async with gateway() as door:
@@ -289,6 +291,7 @@ def ask_through_proxy(door, where, client):
             return dns.query.tls(query, door.dot.host, sock=stream, timeout=5)
 
 
+@needs_kdig
 @pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed")
 def test_behind_haproxy_the_client_is_known(run, gateway, tmp_path):
     """One desk may ask, the other may not; HAProxy speaks for both."""
