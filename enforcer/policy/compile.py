@@ -46,7 +46,7 @@ class CompiledPolicy:
     hint: str
     # What each rule says when it decides and nothing else has a say, by its id.
     verdicts: dict[str, Verdict]
-    # Names on which there is one verdict, whatever else is known.
+    # Names on which clients in no range get one verdict, whatever else is known.
     settled: dict[str, Verdict]
     warnings: tuple[Problem, ...] = ()
     clients: ClientClasses = field(default_factory=lambda: ClientClasses(()))
@@ -113,7 +113,7 @@ def compile_policy(policy: Policy) -> CompiledPolicy:
     named = NameIndex(rule for rule in rules if rule.match.has_name)
     verdicts = _verdicts((policy.default, *(rule for _, rule in urls), *rules), policy.mode)
     clients = ClientClasses(network for rule in rules for network in rule.match.clients)
-    settled = {} if clients else dict(_settled(named, verdicts))
+    settled = dict(_settled(named, verdicts))
     return CompiledPolicy(
         policy=policy,
         named=named,

@@ -73,7 +73,7 @@ _SPOKEN = {
 def decide(policy: CompiledPolicy, request: Request) -> Verdict:
     """The verdict on a request. Total and pure: never raises, never waits, same in same out."""
     settled = policy.settled.get(request.name)
-    if settled is not None:
+    if settled is not None and not policy.clients.of(request.client):
         return settled
     if request.name in policy.connect_urls:
         url_rule = policy.connect_url_rule(request)

@@ -108,11 +108,12 @@ class NameIndex:
     def settled(self) -> Iterator[tuple[str, list[Candidate]]]:
         """Names whose exact rules are about nothing but the name, with those rules.
 
-        While no rule is about clients, nothing else is as specific.
+        For a client whom no rule is about, nothing else is as specific.
         """
-        for name, found in self._exact.items():
-            if all(candidate.key and not candidate.rule.zone for candidate in found):
-                yield name, list(found)
+        for name, exact in self._exact.items():
+            found = [candidate for candidate in exact if not candidate.rule.match.clients]
+            if found and all(candidate.key and not candidate.rule.zone for candidate in found):
+                yield name, found
 
     def find(self, name: str) -> list[Candidate]:
         """Every rule whose name part fits."""

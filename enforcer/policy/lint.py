@@ -6,6 +6,7 @@ that a policy without the pack, or with an old copy of it, is still measured by 
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
+from itertools import product
 from typing import NamedTuple
 
 from enforcer.policy.compile import CompiledPolicy, enforced
@@ -21,6 +22,7 @@ from enforcer.policy.model import (
     Verdict,
 )
 from enforcer.policy.pattern import compile_pattern
+from enforcer.policy.query_type import parse_query_type
 from enforcer.policy.source import Problem
 
 # Points of presence; eu-lon-1 is named by the agent's own --region list only.
@@ -40,8 +42,15 @@ _OTHER_REGIONS = tuple(
     )
 )
 _TLS_PORT = 443
+_A = parse_query_type("A")
+_ANY_TIME_S = 0.0
 # No client has these, so that they fit only a range that takes in everybody.
 _EVERYBODY = (None, IPv4Address(0), IPv6Address(0))
+
+
+class _Asker(NamedTuple):
+    client: Address | None
+    time_s: float
 
 
 class Need(NamedTuple):
@@ -102,13 +111,15 @@ def _unmet(policy: CompiledPolicy, needs: Iterable[Need]) -> Iterator[Problem]:
     """Needs that are blocked for clients to whom a Connect URL is allowed."""
     rules = {rule.id: rule for rule in (policy.policy.default, *policy.policy.rules)}
     clients = tuple(dict.fromkeys((*_EVERYBODY, *_clients(policy.policy.rules))))
+    times = tuple(dict.fromkeys((_ANY_TIME_S, *_times_s(policy.policy.rules))))
     for need in needs:
         told = set()
-        for client in clients:
-            verdict = _reach(policy, need.host, need.port, need.protocol, client)
+        for client, time_s in product(clients, times):
+            asker = _Asker(client, time_s)
+            verdict = _reach(policy, need.host, need.port, need.protocol, asker)
             if verdict is None or verdict.rule in told:
                 continue
-            url = _usable(policy, client)
+            url = _usable(policy, asker)
             if url is not None:
                 told.add(verdict.rule)
                 whom = "" if client in _EVERYBODY else f" for clients such as {client}"
@@ -129,24 +140,30 @@ def _clients(rules: Iterable[Rule]) -> Iterator[Address]:
             yield widest.network_address
 
 
-def _usable(policy: CompiledPolicy, client: Address | None) -> ConnectUrl | None:
+def _times_s(rules: Iterable[Rule]) -> Iterator[float]:
+    """A time in each window, in seconds since the epoch."""
+    for rule in rules:
+        yield from (window.begins_s() for window in rule.match.windows)
+
+
+def _usable(policy: CompiledPolicy, asker: _Asker) -> ConnectUrl | None:
     for url in policy.policy.connect_urls:
-        if _reach(policy, url.host, url.port, Protocol.TLS, client) is None:
+        if _reach(policy, url.host, url.port, Protocol.TLS, asker) is None:
             return url
     return None
 
 
 def _reach(
-    policy: CompiledPolicy, host: str, port: int, protocol: Protocol, client: Address | None
+    policy: CompiledPolicy, host: str, port: int, protocol: Protocol, asker: _Asker
 ) -> Verdict | None:
     """The first verdict on the way to a host that blocks; None when nothing does."""
     plane = Plane.HTTP if protocol is Protocol.HTTP else Plane.TLS
     for request in (
-        Request(Plane.DNS, host, client=client),
-        Request(Plane.CONNECT, host, port=port, client=client),
-        Request(plane, host, port=port, client=client, protocol=protocol),
+        Request(Plane.DNS, host, qtype=_A),
+        Request(Plane.CONNECT, host, port=port),
+        Request(plane, host, port=port, protocol=protocol),
     ):
-        verdict = decide(policy, request)
+        verdict = decide(policy, request._replace(client=asker.client, time_s=asker.time_s))
         if verdict.blocks:
             return verdict
     return None
@@ -172,7 +189,8 @@ def _closed(policy: CompiledPolicy) -> Iterator[Problem]:
     for url in policy.policy.connect_urls:
         for host in dict.fromkeys((url.host, *url.region_hosts)):
             verdicts = [
-                _reach(policy, host, url.port, Protocol.TLS, client) for client in _EVERYBODY
+                _reach(policy, host, url.port, Protocol.TLS, _Asker(client, _ANY_TIME_S))
+                for client in _EVERYBODY
             ]
             verdict = next(filter(None, verdicts), None)
             if verdict is not None:

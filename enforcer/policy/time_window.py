@@ -50,6 +50,12 @@ class TimeWindow:
             return day in self.days
         return minute < self.end_min and (day - 1) % len(DAYS) in self.days
 
+    def begins_s(self) -> float:
+        """Some time at which it begins, in seconds since the epoch."""
+        # 1970-01-05 is a Monday.
+        day = datetime(1970, 1, 5 + min(self.days), tzinfo=self.zone)
+        return day.replace(hour=self.start_min // 60, minute=self.start_min % 60).timestamp()
+
     def meets(self, other: "TimeWindow") -> bool:
         """Whether some time is in both. On clocks of two zones: always, to be safe."""
         if self.zone != other.zone:

@@ -97,6 +97,12 @@ def test_windows_that_meet_have_an_hour_in_common(left, right):
     assert left.meets(right) is any(left.holds(hour) and right.holds(hour) for hour in hours)
 
 
+@given(windows)
+def test_a_window_holds_when_it_begins(window):
+    assert window.holds(window.begins_s())
+    assert not window.holds(window.begins_s() - 1) or window.start_min == 0
+
+
 def test_a_window_reads_as_it_is_written():
     assert str(window("08:00", "18:30", days=[0, 4], zone=BERLIN)) == (
         "mon,fri 08:00-18:30 Europe/Berlin"
