@@ -6,8 +6,8 @@ question is the same when all of its packet is, but for id and the letters of it
 clients that the policy tells apart have tables of their own.
 
 Nothing is decided here, and nothing is left out: each answer is counted, and noted for
-the record per client, which ``drain`` turns into events. docs/decisions/0006 has the
-figures.
+the record per client, which ``drain`` turns into events. What there is no room to note is
+not answered here. docs/decisions/0006 has the figures.
 """
 
 import threading
@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Final
 
 from enforcer.audit.event import AuditEvent
-from enforcer.audit.window import LEFT_OUT
 from enforcer.dns.datagrams import MAX_ANSWER_BYTES, unpack_address
 from enforcer.dns.wire import HEADER
 from enforcer.metrics import Cell
@@ -26,9 +25,10 @@ from enforcer.policy.names import fold_wire
 # About half a KB each.
 MAX_KNOWN: Final = 32_768
 MAX_CLIENTS: Final = 65_536
-# Of flags, type and EDNS, for each class of clients; a client can make up many.
+# Of flags, type and EDNS, for each class of clients. A client can make up many, so that
+# the one that is used for the fewest names makes room.
 MAX_SHAPES: Final = 256
-# Clients with a name each between two drains; more than this are counted as one.
+# Clients with a name each between two drains: those on record, and as many others.
 MAX_NOTED: Final = 10_000
 # Type and class behind the name, and OPT. With an option in it, such as a cookie, no two
 # packets are the same.
@@ -46,7 +46,7 @@ class Known:
 
     ``cells`` count the answer, and where it came from. ``event`` is the record without
     client and time, None when there is nothing to record. ``grant`` is told of each client
-    once between two drains.
+    at least once between two drains.
     """
 
     __slots__ = ("counted", "event", "grant", "noted", "origin", "response", "until_s")
@@ -82,18 +82,20 @@ class QuickPath:
         self._classes: dict[int, dict[bytes, Table]] = {}
         self._size = 0
         self._noted: list[Known] = []
-        self._noted_clients = 0
+        self._recorded_clients = 0
+        self._granted_clients = 0
 
     def __len__(self) -> int:
         return self._size
 
     def begin(self, now_s: float) -> None:
         """Before each batch: what was learnt under another policy, or in other hours, goes."""
-        self._now_s = now_s
         policy = self._holder.current
-        if policy is not self._policy:
+        # By a clock that was set back an answer would be good for too long.
+        if policy is not self._policy or now_s < self._now_s:
             self._policy = policy
             self._forget()
+        self._now_s = now_s
         if policy.depends_on_time and now_s // _WINDOW_S != self._minute:
             self._minute = int(now_s // _WINDOW_S)
             self._forget()
@@ -117,24 +119,27 @@ class QuickPath:
             return self._answer_in_their_letters(packet, client, name, table)
         if known.until_s <= self._now_s:
             return None
-        known.counted.value += 1
-        known.origin.value += 1
         if known.noted is not None:
             noted = known.noted.get(client)
-            if noted is None:
-                self._note_first(known, client)
-            else:
+            if noted is not None:
                 noted[0] += 1
                 noted[2] = self._now_s
+            elif not self._note_first(known, client):
+                return None
+        known.counted.value += 1
+        known.origin.value += 1
         return packet[:2] + known.response
 
-    def learn(self, packet: bytes, client: Address, known: Known) -> None:
-        """Give this answer to this question from now on.
+    def learn(self, packet: bytes, client: Address, known: Known, asked_s: float) -> None:
+        """Give this answer to this question, which came at ``asked_s``, from now on.
 
-        Left out is what can be no question of the quick kind. The caller has parsed the
-        packet, so that its first zero byte behind the header ends the name, or it is rare.
+        Left out is what can be no question of the quick kind, or came in other hours. The
+        caller has parsed the packet, so that its first zero byte behind the header ends the
+        name, or it is rare.
         """
         policy = self._holder.current
+        if policy.depends_on_time and asked_s // _WINDOW_S != self._minute:
+            return
         end = packet.find(0, HEADER.size) + 1
         tail = packet[end:]
         if (
@@ -152,7 +157,8 @@ class QuickPath:
             self._clients[packed] = shapes
         shape = packet[2 : HEADER.size] + tail
         if shape not in shapes and len(shapes) >= MAX_SHAPES:
-            return
+            fewest = min(shapes, key=lambda each: len(shapes[each]))
+            self._size -= len(shapes.pop(fewest))
         table = shapes.setdefault(shape, {})
         name = fold_wire(packet[HEADER.size : end])
         self._size += name not in table
@@ -162,7 +168,7 @@ class QuickPath:
         """What was answered since the last time, as events. Any thread may ask."""
         with self.lock:
             drained, self._noted = self._noted, []
-            self._noted_clients = 0
+            self._recorded_clients = self._granted_clients = 0
             taken = [(known.event, known.noted) for known in drained]
             for known in drained:
                 known.noted = {}
@@ -170,7 +176,7 @@ class QuickPath:
             event._replace(
                 time_s=first_s,
                 last_time_s=last_s,
-                client=str(unpack_address(client)) if client else LEFT_OUT,
+                client=str(unpack_address(client)),
                 occurrences=int(count),
             )
             for event, noted in taken
@@ -185,30 +191,35 @@ class QuickPath:
         known = table.get(fold_wire(name))
         if known is None or known.until_s <= self._now_s:
             return None
-        known.counted.value += 1
-        known.origin.value += 1
         if known.noted is not None:
             noted = known.noted.get(client)
-            if noted is None:
-                self._note_first(known, client)
-            else:
+            if noted is not None:
                 noted[0] += 1
                 noted[2] = self._now_s
+            elif not self._note_first(known, client):
+                return None
+        known.counted.value += 1
+        known.origin.value += 1
         response = known.response
         return b"".join((packet[:2], response[:10], name, response[len(name) + 10 :]))
 
-    def _note_first(self, known: Known, client: bytes) -> None:
-        assert known.noted is not None  # noqa: S101 the callers looked
+    def _note_first(self, known: Known, client: bytes) -> bool:
+        """Whether it may be answered: not when it is to be recorded, and there is no room."""
+        if known.event is not None:
+            if self._recorded_clients >= MAX_NOTED:
+                return False
+            self._recorded_clients += 1
         if known.grant:
             known.grant(unpack_address(client), self._now_s)
-        if self._noted_clients >= MAX_NOTED:
-            client = b""
+        if known.event is None:
+            if self._granted_clients >= MAX_NOTED:
+                return True
+            self._granted_clients += 1
+        assert known.noted is not None  # noqa: S101 the callers looked
         if not known.noted:
             self._noted.append(known)
-        noted = known.noted.setdefault(client, [0, self._now_s, self._now_s])
-        noted[0] += 1
-        noted[2] = self._now_s
-        self._noted_clients += 1
+        known.noted[client] = [1, self._now_s, self._now_s]
+        return True
 
     def _forget(self) -> None:
         """All of it: rare, and the next question is answered by the responder."""

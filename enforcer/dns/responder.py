@@ -414,7 +414,7 @@ class Responder:
             event = audit_event(asked.request, verdict, asked.policy.policy.digest)
         cells = self._queries.cell(verdict.action.value, UDP), self._answers.cell(origin)
         known = Known(response[2:], cells, until_s, event, grant)
-        self.quick.learn(asked.packet, asked.asker.client, known)
+        self.quick.learn(asked.packet, asked.asker.client, known, asked.request.time_s)
 
 
 def _key(query: Query) -> Key:
