@@ -10,13 +10,16 @@ Changes are found by looking at the files (stat), not by inotify: docs/decisions
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from enforcer.metrics import Metrics
 from enforcer.policy.admit import admit_policy
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.holder import PolicyHolder
+from enforcer.policy.name_table import Remains
 from enforcer.policy.source import PolicyError
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,9 @@ log = logging.getLogger(__name__)
 # Also how long files must be left alone before they are read: editors and copies write
 # in several steps, and half a file can be a valid policy.
 LOOK_EVERY_S = 0.5
+# How long a thread has the interpreter to itself while a policy is loaded: Python's own 5 ms
+# are much of what a lookup may take.
+TURN_S = 0.0005
 # What kept a policy from loading may be a file that nobody looks at, such as a pack
 # that was not there.
 RETRY_EVERY_S = 5.0
@@ -55,6 +61,7 @@ class PolicyReloader:
         self._task: asyncio.Task[None] | None = None
         self._error: PolicyError | None = None
         self._failed_at_s = 0.0
+        self._remains: list[Remains] = []
         self._loaded = _look(self._files())
         self._in_force(holder.current)
 
@@ -81,6 +88,8 @@ class PolicyReloader:
                 after = await asyncio.to_thread(_look, self._files())
                 # As seen before the load: what changed during it is loaded again.
                 self._loaded = last = {file: seen.get(file, after[file]) for file in after}
+            if self._remains:
+                self._remains = await asyncio.to_thread(_let_go, self._remains)
 
     async def _asked_within(self, seconds: float) -> bool:
         try:
@@ -94,7 +103,7 @@ class PolicyReloader:
     async def _reload(self, *, asked: bool) -> None:
         """Whoever asked is answered each time; a retry says only what is new."""
         try:
-            policy = await asyncio.to_thread(admit_policy, self._path)
+            policy = await asyncio.to_thread(_admit, self._path)
         except PolicyError as error:
             self._failed_at_s = asyncio.get_running_loop().time()
             if asked or self._error is None or self._error.problems != error.problems:
@@ -115,6 +124,7 @@ class PolicyReloader:
         for warning in policy.warnings:
             log.warning("policy: %s", warning)
         changed = policy.policy.digest != self._holder.current.policy.digest
+        self._remains += _tables_of(self._holder.current)
         self._holder.current = policy
         self._in_force(policy)
         log.info(
@@ -138,6 +148,38 @@ class PolicyReloader:
         failed = [problem.source.file for problem in self._error.problems] if self._error else []
         own = [str(self._path)] if self._path else []
         return tuple(dict.fromkeys([*self._holder.current.policy.files, *own, *failed]))
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    """For a thread with much to do beside the loop that serves, which waits for each turn."""
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before_s)
+
+
+def _admit(path: Path | None) -> CompiledPolicy:
+    with _short_turns():
+        return admit_policy(path)
+
+
+def _tables_of(policy: CompiledPolicy) -> list[Remains]:
+    lists = {names for rule in policy.policy.rules for names in rule.match.lists}
+    return [
+        table.remains()
+        for names in lists
+        for table in (names.exact, names.suffix, names.below)
+        if len(table)
+    ]
+
+
+def _let_go(remains: list[Remains]) -> list[Remains]:
+    """What is still in use."""
+    with _short_turns():
+        return [part for part in remains if not part.let_go()]
 
 
 def _look(files: Iterable[str]) -> Seen:

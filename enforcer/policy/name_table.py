@@ -6,6 +6,7 @@ for a name is to look for its line in one bucket. Each call into C is short, sin
 is filled in a thread while the loop serves.
 """
 
+import weakref
 from collections.abc import Iterable, Iterator
 
 # Of names to a bucket: on average half as many to twice as many. More are slower to look
@@ -17,10 +18,14 @@ _FEWEST_BUCKETS = 16
 _LINE_BYTES = 23
 
 
+# Few enough that no other thread notices.
+_FREED_AT_ONCE = 256
+
+
 class NameTable:
     """A set of folded text names (see names.fold), filled once and then only asked."""
 
-    __slots__ = ("_buckets", "_mask", "_room", "_size")
+    __slots__ = ("__weakref__", "_buckets", "_mask", "_room", "_size")
 
     def __init__(self, expected_bytes: int = 0) -> None:
         """``expected_bytes`` is about how long all names are together; less is only slower."""
@@ -72,3 +77,25 @@ class NameTable:
         self._buckets = buckets
         self._mask = len(buckets) - 1
         self._room = len(buckets) * _FULL
+
+    def remains(self) -> "Remains":
+        return Remains(weakref.ref(self), self._buckets)
+
+
+class Remains:
+    """What a table leaves behind, kept when the table goes, to be freed piece by piece.
+
+    Freed as one, a million names would hold up every thread for many milliseconds.
+    """
+
+    def __init__(self, table: weakref.ref[NameTable], buckets: list[str]) -> None:
+        self._table = table
+        self._buckets = buckets
+
+    def let_go(self) -> bool:
+        """Free it, once nobody asks the table any more; whether that is done."""
+        if self._table() is not None:
+            return False
+        while self._buckets:
+            del self._buckets[-_FREED_AT_ONCE:]
+        return True

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import sys
+import weakref
 
 import pytest
 
@@ -203,3 +205,21 @@ async def test_the_embedded_default_is_reloaded_too(reloading):
     async with reloading(None) as it:
         it.reloader.ask()
         await it.until(lambda: it.reloads("succeeded") == 1)
+
+
+async def test_a_list_that_changes_is_read_again_and_the_old_one_is_let_go(write_policy, reloading):
+    """Piece by piece, since a million names freed at once would hold up every query."""
+    rule = "{id: ads, action: block, match: {lists: [ads.txt]}}"
+    path = write_policy(
+        f"version: 1\ndefault: allow\nrules: [{rule}]\n", **{"ads.txt": "old.example\n"}
+    )
+    turn_s = sys.getswitchinterval()
+    async with reloading(path) as under_way:
+        (names,) = under_way.holder.current.policy.rules[0].match.lists
+        old = weakref.ref(names.suffix)
+        del names
+        path.with_name("ads.txt").write_text("new.example\n")
+        await under_way.until(lambda: under_way.blocks("new.example"))
+        await under_way.until(lambda: old() is None and not under_way.reloader._remains)
+        assert not under_way.blocks("old.example")
+    assert sys.getswitchinterval() == turn_s

@@ -67,3 +67,14 @@ def test_it_agrees_with_a_set():
     known = set(names[:3000])
 
     assert [name in table for name in names] == [name in known for name in names]
+
+
+def test_what_a_table_leaves_is_let_go_once_nobody_asks_it():
+    table = table_of(*MANY)
+    remains = table.remains()
+
+    assert not remains.let_go()
+    assert all(name in table for name in MANY)
+    del table
+    assert remains.let_go()
+    assert remains.let_go()
