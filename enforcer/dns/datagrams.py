@@ -1,7 +1,7 @@
 """A UDP socket read and written many datagrams at a time (recvmmsg(2), sendmmsg(2)).
 
 The socket module moves one datagram a call and makes objects of its address; here one
-call takes a batch, and an address stays the bytes that the kernel wrote. Decision 0006
+call takes a batch, and an address stays the bytes that the kernel wrote. Decision 0008
 has the figures.
 
 On a wildcard address each datagram keeps the address that it was sent to (IP_PKTINFO),
@@ -51,7 +51,9 @@ class _MMsgHdr(ctypes.Structure):
     _fields_ = (("header", _MsgHdr), ("length", ctypes.c_uint))
 
 
-_libc = ctypes.CDLL(None)
+# PyDLL keeps the GIL: these calls do not wait, and letting go of it at each would let a
+# thread that loads a policy hold it for a switch interval.
+_libc = ctypes.PyDLL(None)
 _recvmmsg = _libc.recvmmsg
 _recvmmsg.argtypes = (
     ctypes.c_int,

@@ -6,8 +6,9 @@ question is the same when all of its packet is, but for id and the letters of it
 clients that the policy tells apart have tables of their own.
 
 Nothing is decided here, and nothing is left out: each answer is counted, and noted for
-the record per client, which ``drain`` turns into events. What there is no room to note is
-not answered here. docs/decisions/0006 has the figures.
+the record per client, which ``drain`` turns into events. In a flood, past so many different
+ones, an event keeps its rule and its count, as in ``audit/window``.
+docs/decisions/0008 has the figures.
 """
 
 import threading
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from enforcer.audit.event import AuditEvent
+from enforcer.audit.window import LEFT_OUT
 from enforcer.dns.datagrams import MAX_ANSWER_BYTES, unpack_address
 from enforcer.dns.wire import HEADER
 from enforcer.metrics import Cell
@@ -28,8 +30,11 @@ MAX_CLIENTS: Final = 65_536
 # Of flags, type and EDNS, for each class of clients. A client can make up many, so that
 # the one that is used for the fewest names makes room.
 MAX_SHAPES: Final = 256
-# Clients with a name each between two drains: those on record, and as many others.
-MAX_NOTED: Final = 10_000
+# Clients with a name each between two drains, of those on record. Storing and logging one
+# costs as much as answering several times; more of them in one interval are a flood.
+MAX_RECORDED: Final = 1_000
+# The same of those that are only granted, which costs memory and nothing else.
+MAX_GRANTED: Final = 10_000
 # Type and class behind the name, and OPT. With an option in it, such as a cookie, no two
 # packets are the same.
 _PLAIN_TAIL_BYTES: Final = (4, 15)
@@ -71,7 +76,8 @@ class Known:
 class QuickPath:
     """One for all UDP sockets. Whoever takes a batch holds ``lock`` meanwhile."""
 
-    def __init__(self, policy: PolicyHolder) -> None:
+    def __init__(self, policy: PolicyHolder, coarsened: Cell) -> None:
+        self._coarsened = coarsened
         self.lock = threading.Lock()
         self._holder = policy
         self._policy = policy.current
@@ -84,6 +90,8 @@ class QuickPath:
         self._noted: list[Known] = []
         self._recorded_clients = 0
         self._granted_clients = 0
+        # What there was no room to note: occurrences, first and last time for each verdict.
+        self._coarse: dict[tuple[str, str], tuple[AuditEvent, list[float]]] = {}
 
     def __len__(self) -> int:
         return self._size
@@ -124,8 +132,8 @@ class QuickPath:
             if noted is not None:
                 noted[0] += 1
                 noted[2] = self._now_s
-            elif not self._note_first(known, client):
-                return None
+            else:
+                self._note_first(known, client)
         known.counted.value += 1
         known.origin.value += 1
         return packet[:2] + known.response
@@ -168,21 +176,23 @@ class QuickPath:
         """What was answered since the last time, as events. Any thread may ask."""
         with self.lock:
             drained, self._noted = self._noted, []
+            coarse, self._coarse = self._coarse, {}
             self._recorded_clients = self._granted_clients = 0
             taken = [(known.event, known.noted) for known in drained]
             for known in drained:
                 known.noted = {}
-        return [
-            event._replace(
-                time_s=first_s,
-                last_time_s=last_s,
-                client=str(unpack_address(client)),
-                occurrences=int(count),
-            )
+        events = [
+            _happened(event._replace(client=str(unpack_address(client))), seen)
             for event, noted in taken
             if event and noted
-            for client, (count, first_s, last_s) in noted.items()
+            for client, seen in noted.items()
         ]
+        for event, seen in coarse.values():
+            self._coarsened.value += int(seen[0])
+            # The port stays: a lookup has none.
+            left_out = dict.fromkeys(("client", "name", "address", "reason"), LEFT_OUT)
+            events.append(_happened(event._replace(**left_out), seen))
+        return events
 
     def _answer_in_their_letters(
         self, packet: bytes, client: bytes, name: bytes, table: Table
@@ -196,33 +206,47 @@ class QuickPath:
             if noted is not None:
                 noted[0] += 1
                 noted[2] = self._now_s
-            elif not self._note_first(known, client):
-                return None
+            else:
+                self._note_first(known, client)
         known.counted.value += 1
         known.origin.value += 1
         response = known.response
         return b"".join((packet[:2], response[:10], name, response[len(name) + 10 :]))
 
-    def _note_first(self, known: Known, client: bytes) -> bool:
-        """Whether it may be answered: not when it is to be recorded, and there is no room."""
-        if known.event is not None:
-            if self._recorded_clients >= MAX_NOTED:
-                return False
-            self._recorded_clients += 1
+    def _note_first(self, known: Known, client: bytes) -> None:
+        """A client that the answer was not given to since the last drain."""
+        assert known.noted is not None  # noqa: S101 the callers looked
         if known.grant:
             known.grant(unpack_address(client), self._now_s)
-        if known.event is None:
-            if self._granted_clients >= MAX_NOTED:
-                return True
+        event = known.event
+        if event is None:
+            if self._granted_clients >= MAX_GRANTED:
+                return
             self._granted_clients += 1
-        assert known.noted is not None  # noqa: S101 the callers looked
+        elif self._recorded_clients >= MAX_RECORDED:
+            self._note_coarsely(event)
+            return
+        else:
+            self._recorded_clients += 1
         if not known.noted:
             self._noted.append(known)
         known.noted[client] = [1, self._now_s, self._now_s]
-        return True
+
+    def _note_coarsely(self, event: AuditEvent) -> None:
+        coarse = self._coarse.get((event.rule, event.action))
+        if coarse is None:
+            self._coarse[event.rule, event.action] = event, [1, self._now_s, self._now_s]
+        else:
+            coarse[1][0] += 1
+            coarse[1][2] = self._now_s
 
     def _forget(self) -> None:
         """All of it: rare, and the next question is answered by the responder."""
         self._clients.clear()
         self._classes.clear()
         self._size = 0
+
+
+def _happened(event: AuditEvent, seen: list[float]) -> AuditEvent:
+    occurrences, first_s, last_s = seen
+    return event._replace(time_s=first_s, last_time_s=last_s, occurrences=int(occurrences))

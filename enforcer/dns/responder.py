@@ -133,7 +133,7 @@ class Responder:
         metrics: Metrics,
         shared: Shared | None = None,
     ) -> None:
-        self.quick = QuickPath(policy)
+        self.quick = QuickPath(policy, metrics.audit_events_coarsened.cell())
         # Asks that no client waits for; whoever carries Asks takes them, too.
         self.later: list[Ask] = []
         self._policy = policy
