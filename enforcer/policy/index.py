@@ -53,17 +53,30 @@ def _candidate(
     return Candidate(rule, fit, rank, plain_specificity(rule, fit, rank), matches)
 
 
-class _Listed(NamedTuple):
-    """A list of one rule; a candidate stands ready for each number of labels.
+class _ByLabels(dict[int, Candidate]):
+    """A listed rule as a candidate, by the labels of the entry; made when first needed."""
 
-    The tables are None where they are empty.
-    """
+    __slots__ = ("_kind", "_rule")
+
+    def __init__(self, rule: Rule, kind: int) -> None:
+        super().__init__()
+        self._rule = rule
+        self._kind = kind
+
+    def __missing__(self, labels: int) -> Candidate:
+        candidate = _candidate(self._rule, NameFit(labels, self._kind), listed=True)
+        self[labels] = candidate
+        return candidate
+
+
+class _Listed(NamedTuple):
+    """A list of one rule. The tables are None where they are empty."""
 
     exact: NameTable | None
     suffix: NameTable | None
     below: NameTable | None
-    as_exact: tuple[Candidate, ...]
-    as_suffix: tuple[Candidate, ...]
+    as_exact: _ByLabels
+    as_suffix: _ByLabels
 
     def find(self, suffixes: list[str]) -> Candidate | None:
         """The closest entry; ``suffixes`` are the name, and what is above it, upwards."""
@@ -140,16 +153,10 @@ class NameIndex:
 
 
 def _listed(rule: Rule, names: NameList) -> _Listed:
-    as_exact, as_suffix = (
-        tuple(
-            _candidate(rule, NameFit(labels, kind), listed=True) for labels in range(MAX_LABELS + 1)
-        )
-        for kind in (EXACT, SUFFIX)
-    )
     exact, suffix, below = (
         table if len(table) else None for table in (names.exact, names.suffix, names.below)
     )
-    return _Listed(exact, suffix, below, as_exact, as_suffix)
+    return _Listed(exact, suffix, below, _ByLabels(rule, EXACT), _ByLabels(rule, SUFFIX))
 
 
 def _last_labels(name: str) -> str:
