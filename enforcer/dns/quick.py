@@ -189,9 +189,10 @@ class QuickPath:
         ]
         for event, seen in coarse.values():
             self._coarsened.value += int(seen[0])
-            # The port stays: a lookup has none.
-            left_out = dict.fromkeys(("client", "name", "address", "reason"), LEFT_OUT)
-            events.append(_happened(event._replace(**left_out), seen))
+            left_out = event._replace(
+                client=LEFT_OUT, name=LEFT_OUT, address=LEFT_OUT, reason=LEFT_OUT
+            )
+            events.append(_happened(left_out, seen))
         return events
 
     def _answer_in_their_letters(
