@@ -3,14 +3,11 @@
 import json
 import re
 import subprocess
-import time
 from typing import NamedTuple
 
 from bench.peers import Enforcer, executable
 
 _QUERIES = re.compile(r"^enforcer_dns_queries_total\{(.*)\} ([0-9.e+]+)$", re.MULTILINE)
-_CALM_S = 0.5
-_CALM_WITHIN_S = 30.0
 
 
 class Count(NamedTuple):
@@ -40,7 +37,7 @@ class Books:
 
 
 def _count(enforcer: Enforcer) -> Count:
-    blocked, allowed = _settled(enforcer)
+    enforcer.tree.settle(enforcer.calm_s)
     command = [str(executable()), "audit", "--json", "--config", str(enforcer.config)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as audit:
         assert audit.stdout
@@ -48,20 +45,7 @@ def _count(enforcer: Enforcer) -> Count:
         stored = sum(event["count"] for event in events if event["action"] == "block")
     if audit.returncode:
         raise RuntimeError(f"enforcer audit ended with {audit.returncode}")
-    return Count(blocked, stored, allowed)
-
-
-def _settled(enforcer: Enforcer) -> tuple[int, int]:
-    """The metric, once it stands still and the writer's thread has nothing left to do."""
-    deadline_s = time.monotonic() + _CALM_WITHIN_S
-    before = None
-    while time.monotonic() < deadline_s:
-        now = (_queries(enforcer, "block"), _queries(enforcer, "allow"), enforcer.tree.cpu_s())
-        if before and now[:2] == before[:2] and now[2] - before[2] < _CALM_S / 10:
-            break
-        before = now
-        time.sleep(_CALM_S)
-    return now[0], now[1]
+    return Count(_queries(enforcer, "block"), stored, _queries(enforcer, "allow"))
 
 
 def _queries(enforcer: Enforcer, action: str) -> int:

@@ -1,7 +1,6 @@
 """What is measured, case by case: a to e of the table, on servers that are up."""
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,7 +122,8 @@ class Round:
             )
         else:
             counted = run_dnsperf(server.port, self._file(fresh), once=True)
-        time.sleep(server.settle_s)
+        if server.calm_s:
+            server.tree.settle(server.calm_s)
         spent_s = server.tree.cpu_s() - before_s
         self._check_rcodes(server, counted)
         self._note(books, counted.completed)

@@ -156,7 +156,7 @@ def _chosen(text: str, known: list[str], what: str) -> list[str]:
 def main(
     cases: Annotated[str, typer.Option(help="Which, with commas.")] = ",".join(CASES),
     servers: Annotated[str, typer.Option(help="Which, with commas.")] = ",".join(SERVERS),
-    seconds: Annotated[float, typer.Option(help="Of full load in a round.", min=0.1)] = 2.5,
+    seconds: Annotated[float, typer.Option(help="Of full load in a round.", min=0.1)] = 2.0,
     rounds: Annotated[int, typer.Option(help="How often; medians are shown.", min=1)] = 3,
     quick: Annotated[bool, typer.Option("--quick", help="One short round, a short list.")] = False,
     output: Annotated[Path, typer.Option("--json", help="Where.")] = CACHE / "dns.json",

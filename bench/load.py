@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.process import LOAD_CORE
+from bench.process import LOAD_CORE, on_core
 
 # So many queries are on their way at once; dnsperf's default.
 OUTSTANDING = 100
@@ -58,7 +58,7 @@ class Load:
         once: bool = False,
         qps: int | None = None,
     ) -> None:
-        command = ["taskset", "-c", str(LOAD_CORE), "dnsperf", "-s", "127.0.0.1", "-p", str(port)]
+        command = [*on_core(LOAD_CORE), "dnsperf", "-s", "127.0.0.1", "-p", str(port)]
         command += ["-d", str(queries), "-q", str(OUTSTANDING), "-t", "2", "-W"]
         if seconds is not None:
             command += ["-l", f"{seconds:g}"]

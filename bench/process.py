@@ -3,12 +3,20 @@
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 SERVER_CORE, LOAD_CORE = 0, 1
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
+# What a server does that is asked nothing.
+_IDLE_SHARE = 0.03
+
+
+def on_core(core: int) -> list[str]:
+    """In front of a command: it runs there, and ends when we do, however we end."""
+    return ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", str(core)]
 
 
 class Tree:
@@ -17,9 +25,9 @@ class Tree:
     def __init__(self, command: Sequence[str], core: int, log: Path) -> None:
         self.log = log
         with log.open("wb") as output:
-            # taskset(1) becomes the command, so its pid is the command's.
+            # Each becomes the next, so that the pid is the command's.
             self._root = subprocess.Popen(
-                ["taskset", "-c", str(core), *command],
+                [*on_core(core), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -48,6 +56,16 @@ class Tree:
                 fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
                 ticks += sum(map(int, fields[11:15]))
         return ticks / _TICKS_PER_S
+
+    def settle(self, calm_s: float, timeout_s: float = 15.0) -> None:
+        """Wait until it does nothing any more for so long."""
+        deadline_s = time.monotonic() + timeout_s
+        spent_s = self.cpu_s()
+        while time.monotonic() < deadline_s:
+            time.sleep(calm_s)
+            before_s, spent_s = spent_s, self.cpu_s()
+            if spent_s - before_s < _IDLE_SHARE * calm_s:
+                return
 
     def pss_bytes(self) -> int:
         """What it holds now; pages shared with others in equal parts."""
