@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import ip_address
 from typing import Final
 
@@ -10,22 +10,32 @@ from enforcer.audit.event import AuditEvent, Record
 from enforcer.dns.cache import Cache, CacheLimits
 from enforcer.dns.cookies import SECRET_BYTES, Cookies
 from enforcer.dns.delegation import Delegations
+from enforcer.dns.dot import CertificateError, DotCertificate
 from enforcer.dns.forwarder import build_forwarder
 from enforcer.dns.resolve import Resolver
 from enforcer.dns.responder import Responder, Shared
 from enforcer.dns.server import DnsServer, build_serving
+from enforcer.dns.sockets import SharePort
 from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.names import to_wire
 from enforcer.settings.dns import CacheSettings, DnsSettings
+from enforcer.settings.endpoint import Endpoint, cannot_listen
 from enforcer.settings.upstream import Upstream
 from enforcer.tls.binding import Bindings
 
 _ARPA: Final = to_wire("arpa")
 
 
+class ListenError(Exception):
+    """The plane cannot listen; the message says where, why, and what to change."""
+
+
 class DnsPlane:
-    """``server`` listens, ``resolve`` finds addresses for the gate, ``bindings`` knows them."""
+    """``server`` listens, ``resolve`` finds addresses for the gate, ``bindings`` knows them.
+
+    ``cookie_secret`` is that of all processes that serve on one port; without one, a new one.
+    """
 
     def __init__(
         self,
@@ -35,7 +45,9 @@ class DnsPlane:
         record: Record,
         metrics: Metrics,
         clock: Callable[[], float],
+        cookie_secret: bytes | None = None,
     ) -> None:
+        self._settings = settings
         upstreams = tuple(upstreams)
         self.bindings = Bindings()
         self._asks_inside = all(
@@ -50,7 +62,7 @@ class DnsPlane:
                 Cache(_limits(settings.cache)),
                 Delegations(),
                 self.bindings,
-                Cookies(secrets.token_bytes(SECRET_BYTES)),
+                Cookies(cookie_secret or secrets.token_bytes(SECRET_BYTES)),
                 self._is_routed,
                 settings.forward_client_subnet,
                 require_cookies=settings.require_cookies,
@@ -68,6 +80,25 @@ class DnsPlane:
             self._asks_inside and name.endswith(_ARPA)
         )
 
+    async def listen(
+        self,
+        dns: Iterable[Endpoint],
+        dot: Iterable[Endpoint] = (),
+        share: SharePort = SharePort.NO,
+    ) -> dict[str, list[Endpoint]]:
+        """Where it listens, by the keys of ``listen`` in the settings. Raises ListenError."""
+        server, settings = self.server, self._settings.dot
+        bound = {"dns": [await _or_say("dns", at, server.listen(at, share)) for at in dns]}
+        if dot and settings:
+            try:
+                certificate = DotCertificate(settings.certificate, settings.key)
+            except CertificateError as error:
+                raise ListenError(f"{error}; change dns.dot in the settings") from None
+            bound["dot"] = [
+                await _or_say("dot", at, server.listen_dot(at, certificate, share)) for at in dot
+            ]
+        return bound
+
     def drain_events(self) -> list[AuditEvent]:
         """What the quick path noted since the last time. Any thread may ask."""
         return self._responder.quick.drain()
@@ -78,6 +109,13 @@ class DnsPlane:
         self._forwarder.close()
         # Sockets of upstreams are let go of in the loop's next round.
         await asyncio.sleep(0)
+
+
+async def _or_say(key: str, at: Endpoint, listening: Awaitable[Endpoint]) -> Endpoint:
+    try:
+        return await listening
+    except OSError as error:
+        raise ListenError(cannot_listen(key, at, error)) from None
 
 
 def _limits(settings: CacheSettings) -> CacheLimits:

@@ -6,7 +6,8 @@ the first scrape, and none can carry a client or a name. Planes get the Metrics 
 add to it.
 """
 
-from collections.abc import Iterable, Iterator
+import operator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import product
 
 from prometheus_client import PlatformCollector, ProcessCollector
@@ -24,6 +25,10 @@ from enforcer.policy.model import Action, CertificateCheck, Plane
 # What a value counts as that its label does not know: bounded, and never lost.
 OTHER = "other"
 
+Merge = Callable[[float, float], float]
+# Label values and how much was counted under them.
+Counted = Mapping[tuple[str, ...], float]
+
 
 class Cell:
     """One number. Hot paths keep the cell instead of its labels: ``cell.value += 1``."""
@@ -35,13 +40,20 @@ class Cell:
 
 
 class Series:
-    """One metric: a cell for each combination of label values."""
+    """One metric: a cell for each combination of label values.
 
-    __slots__ = ("cells", "help", "labels", "name")
+    ``elsewhere`` is what other processes counted of it; ``merge`` makes one value of two.
+    """
 
-    def __init__(self, name: str, text: str, **labels: Iterable[str]) -> None:
+    __slots__ = ("cells", "elsewhere", "help", "labels", "merge", "name")
+
+    def __init__(
+        self, name: str, text: str, merge: Merge = operator.add, /, **labels: Iterable[str]
+    ) -> None:
         self.name = name
         self.help = text
+        self.merge = merge
+        self.elsewhere: Collection[Counted] = ()
         self.labels = {label: tuple(values) for label, values in labels.items()}
         self.cells: dict[tuple[str, ...], Cell] = {
             values: Cell() for values in product(*self.labels.values())
@@ -70,9 +82,17 @@ class Series:
     def family(self) -> Metric:
         kind = CounterMetricFamily if self.name.endswith("_total") else GaugeMetricFamily
         family = kind(self.name, self.help, labels=tuple(self.labels))
-        for values, cell in self.cells.copy().items():
-            family.add_metric(values, cell.value)
+        for values, value in self.merged().items():
+            family.add_metric(values, value)
         return family
+
+    def merged(self) -> dict[tuple[str, ...], float]:
+        """What all processes counted, as one."""
+        merged = {values: cell.value for values, cell in self.cells.copy().items()}
+        for counted in self.elsewhere:
+            for values, value in counted.items():
+                merged[values] = self.merge(merged[values], value) if values in merged else value
+        return merged
 
     def _other(self, values: tuple[str, ...]) -> Cell:
         known = tuple(
@@ -139,6 +159,15 @@ class Metrics(Collector):
         self.dns_open_connections = Series(
             "enforcer_dns_open_connections", "TCP and TLS connections of DNS clients that are open."
         )
+        self.dns_workers = Series(
+            "enforcer_dns_workers",
+            "Worker processes that serve DNS, by whether they have the main process's policy.",
+            state=("in_step", "behind"),
+        )
+        self.dns_worker_restarts = Series(
+            "enforcer_dns_worker_restarts_total",
+            "Worker processes that ended without being told to, and were started again.",
+        )
         self.dns_upstream_queries = Series(
             "enforcer_dns_upstream_queries_total",
             "Queries sent to upstream resolvers, by upstream and by how they ended.",
@@ -161,11 +190,13 @@ class Metrics(Collector):
         self.dns_upstream_rtt = Series(
             "enforcer_dns_upstream_rtt_seconds",
             "How long an upstream takes to reply, smoothed; 0 when it never did.",
+            max,
             upstream=(),
         )
         self.dns_upstream_healthy = Series(
             "enforcer_dns_upstream_healthy",
             "Whether an upstream is asked (1) or passed over because it failed (0).",
+            min,
             upstream=(),
         )
         self.dns_coalesced = Series(
@@ -258,6 +289,7 @@ class Metrics(Collector):
             "enforcer_audit_log_errors_total", "Events that could not be written to the log."
         )
         self.build_info = Info("enforcer_build_info", "The running version: always 1.", "version")
+        self._refreshers: list[Callable[[], None]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -266,7 +298,13 @@ class Metrics(Collector):
     def series(self) -> Iterator[Series]:
         return (value for value in vars(self).values() if isinstance(value, Series))
 
+    def before_scrape(self, refresh: Callable[[], None]) -> None:
+        """Call this before each scrape, to set what is not kept up to date."""
+        self._refreshers.append(refresh)
+
     def collect(self) -> Iterator[Metric]:
+        for refresh in self._refreshers:
+            refresh()
         return (series.family() for series in self.series())
 
     def render(self, accept: str = "") -> tuple[bytes, str]:

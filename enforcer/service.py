@@ -1,7 +1,8 @@
 """The gateway: builds the planes, swaps the policy, ends well.
 
 The only module that knows all planes; it hands them callables and has no opinion on
-what a policy says. One process, one event loop; the audit writer has its own thread.
+what a policy says. One event loop; the audit writer has its own thread, and DNS workers,
+where the settings want any, are processes (workers.py).
 """
 
 import asyncio
@@ -18,15 +19,15 @@ from enforcer.admin.server import AdminServer
 from enforcer.audit.sinks import log_event
 from enforcer.audit.store import Store
 from enforcer.audit.trail import Trail
-from enforcer.dns.dot import CertificateError, DotCertificate
-from enforcer.dns_plane import DnsPlane
+from enforcer.dns_plane import DnsPlane, ListenError
 from enforcer.metrics import Metrics
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.holder import PolicyHolder
 from enforcer.reload import PolicyReloader
-from enforcer.settings.endpoint import Endpoint
+from enforcer.settings.endpoint import Endpoint, cannot_listen
 from enforcer.settings.gateway import Settings
 from enforcer.settings.load import system_upstreams
+from enforcer.workers import WorkerError, Workers
 
 log = logging.getLogger(__name__)
 
@@ -51,16 +52,28 @@ class Service:
         self.upstreams = settings.dns.upstreams or system_upstreams()
         self._stop_asked = asyncio.Event()
         self.metrics.build_info.set(1, enforcer.__version__)
+        flush_interval_s = settings.audit.flush_interval_ms / 1000
         self._trail = Trail(
             Store(settings.audit.path),
             log_event,
             self.metrics,
-            flush_interval_s=settings.audit.flush_interval_ms / 1000,
+            # What workers record takes up to the rest of the interval to get here.
+            flush_interval_s * (0.9 if settings.dns.workers else 1),
         )
         self.reloader = PolicyReloader(self.policy, settings.policy, self.metrics, clock)
         record = self._trail.record
         self.dns = DnsPlane(settings.dns, self.upstreams, self.policy, record, self.metrics, clock)
         self._trail.gather(self.dns.drain_events)
+        self._workers = None
+        if settings.dns.workers:
+            self._workers = Workers(
+                settings.dns.model_copy(update={"upstreams": self.upstreams}),
+                settings.policy,
+                self.policy,
+                record,
+                self.metrics,
+                flush_interval_s=flush_interval_s,
+            )
         self._transfers = None
         if settings.dns.transfers:
             from enforcer.dns.transfer import ZoneTransfers  # noqa: PLC0415 few have any
@@ -86,6 +99,8 @@ class Service:
         """What must be there before traffic is sent here. Without a policy there is no Service."""
         wanted = ("dns", "proxy", "tls", "admin") if self._tls else ("dns", "admin")
         bound = {plane: plane in self.listening for plane in wanted}
+        if self._workers:
+            bound["dns"] = self._workers.serving
         return {"running": not self._stop_asked.is_set(), **bound}
 
     async def start(self) -> None:
@@ -96,8 +111,7 @@ class Service:
         if self._tls:
             await self._tls.start()
         try:
-            await self._bind("dns", listen.dns, self.dns.server.listen)
-            await self._bind_dot()
+            await self._listen_for_dns()
             if self._tls:
                 await self._bind("proxy", listen.proxy, self._tls.gate.listen_explicit)
                 await self._bind("tls", listen.tls, self._tls.gate.listen_transparent)
@@ -110,16 +124,13 @@ class Service:
         if self._transfers:
             self._transfers.start()
 
-    async def _bind_dot(self) -> None:
-        """DNS over TLS, where it is listened for."""
-        listen, dot = self.settings.listen.dot, self.settings.dns.dot
-        if not listen or not dot:
-            return
+    async def _listen_for_dns(self) -> None:
+        listen = self.settings.listen
         try:
-            certificate = DotCertificate(dot.certificate, dot.key)
-        except CertificateError as error:
-            raise StartError(f"{error}; change dns.dot in the settings") from None
-        await self._bind("dot", listen, lambda at: self.dns.server.listen_dot(at, certificate))
+            serving = self._workers.start if self._workers else self.dns.listen
+            self.listening.update(await serving(listen.dns, listen.dot))
+        except (ListenError, WorkerError) as error:
+            raise StartError(str(error)) from None
 
     async def _bind(
         self,
@@ -132,10 +143,7 @@ class Service:
             try:
                 bound.append(await bind(endpoint))
             except OSError as error:
-                raise StartError(
-                    f"cannot listen on {endpoint}: {error.strerror or error}; "
-                    f"change listen.{plane} in the settings"
-                ) from None
+                raise StartError(cannot_listen(plane, endpoint, error)) from None
         self.listening[plane] = bound
 
     def _refuse_to_ask_ourselves(self) -> None:
@@ -160,7 +168,12 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end)
-        loop.add_signal_handler(signal.SIGHUP, self.reloader.ask)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _reload(self) -> None:
+        self.reloader.ask()
+        if self._workers:
+            self._workers.reload()
 
     def stop(self) -> None:
         self._stop_asked.set()
@@ -168,12 +181,16 @@ class Service:
     def _hurry(self) -> None:
         if self._tls:
             self._hurried = asyncio.get_running_loop().create_task(self._tls.gate.stop())
+        if self._workers:
+            self._workers.hurry()
 
     async def _end(self, drain_s: float) -> None:
         if self._transfers:
             self._transfers.stop()
         await self.reloader.stop()
         draining = [self.dns.drain(drain_s)]
+        if self._workers:
+            draining.append(self._workers.drain(drain_s))
         if self._tls:
             draining.append(self._tls.drain(drain_s))
         await asyncio.gather(*draining)

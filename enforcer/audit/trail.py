@@ -26,7 +26,10 @@ class EventStore(Protocol):
 
 
 class Trail:
-    """Owns the store from here on. ``log`` is called once per folded event, in the thread."""
+    """Owns the store from here on. ``log`` is called once per folded event, in the thread.
+
+    ``build_window`` gives the window of each interval, and so its bounds.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class Trail:
         log: Callable[[AuditEvent], None],
         metrics: Metrics,
         flush_interval_s: float,
+        build_window: Callable[[], Window] = Window,
     ) -> None:
         self._store = store
         self._log_event = log
@@ -42,7 +46,8 @@ class Trail:
         self._recorded = metrics.audit_events.cell()
         self._sources: list[Callable[[], Iterable[AuditEvent]]] = []
         self._lock = threading.Lock()
-        self._window = Window()
+        self._build_window = build_window
+        self._window = build_window()
         # What a failing store has not taken yet; the writer's alone.
         self._unstored = Window()
         self._failing = False
@@ -77,7 +82,7 @@ class Trail:
             for event in source():
                 self.record(event)
         with self._lock:
-            window, self._window = self._window, Window()
+            window, self._window = self._window, self._build_window()
         self._keep(window)
         self._put_in_store()
         # After the store, and whether or not it took them: what is tried again there is

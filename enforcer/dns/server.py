@@ -12,7 +12,7 @@ from enforcer.dns.dot import DotCertificate, DotListener
 from enforcer.dns.forwarder import Forwarder
 from enforcer.dns.rate import RateLimit, client_key
 from enforcer.dns.responder import UDP, Asker, Responder
-from enforcer.dns.sockets import bind_both, bind_socket
+from enforcer.dns.sockets import SharePort, bind_both, bind_socket
 from enforcer.dns.tcp import Connections, StreamLimits, TcpConnection
 from enforcer.dns.turn_away import refuse, truncate
 from enforcer.dns.udp import UdpListener
@@ -77,10 +77,10 @@ class DnsServer:
             self.take, metrics, self.serving.limits, self.serving.proxies
         )
 
-    async def listen(self, endpoint: Endpoint) -> Endpoint:
+    async def listen(self, endpoint: Endpoint, share: SharePort = SharePort.NO) -> Endpoint:
         """UDP and TCP on one port; returns where it listens. Raises OSError."""
         loop = asyncio.get_running_loop()
-        udp, tcp = bind_both(endpoint)
+        udp, tcp = bind_both(endpoint, share)
         self._udp.append(
             UdpListener(
                 udp,
@@ -97,9 +97,14 @@ class DnsServer:
         )
         return Endpoint(*tcp.getsockname()[:2])
 
-    async def listen_dot(self, endpoint: Endpoint, certificate: DotCertificate) -> Endpoint:
+    async def listen_dot(
+        self,
+        endpoint: Endpoint,
+        certificate: DotCertificate,
+        share: SharePort = SharePort.NO,
+    ) -> Endpoint:
         """DNS over TLS (RFC 7858); returns where it listens. Raises OSError."""
-        bound = bind_socket(endpoint, socket.SOCK_STREAM)
+        bound = bind_socket(endpoint, socket.SOCK_STREAM, share)
         self._dot.append(DotListener(bound, certificate, self.connections))
         return Endpoint(*bound.getsockname()[:2])
 

@@ -1,6 +1,7 @@
-"""Sockets bound to an address: UDP and TCP on one port."""
+"""Sockets bound to an address: UDP and TCP on one port, which several processes may share."""
 
 import socket
+from enum import Enum
 from typing import Final
 
 from enforcer.settings.endpoint import Endpoint
@@ -10,13 +11,26 @@ ANY_PORT_TRIES: Final = 20
 _RECEIVE_BUFFER_BYTES: Final = 4 << 20
 
 
-def bind_both(endpoint: Endpoint) -> tuple[socket.socket, socket.socket]:
+class SharePort(Enum):
+    """Whether others may listen on the same port (SO_REUSEPORT); the kernel deals out clients."""
+
+    NO = "no"
+    # The first takes the port for itself alone, and opens it afterwards. So a port that
+    # another gateway has is an error, and of port 0 comes one that nobody has: for sockets
+    # that share, the kernel would give out one of a stranger of the same user.
+    FIRST = "first"
+    JOIN = "join"
+
+
+def bind_both(
+    endpoint: Endpoint, share: SharePort = SharePort.NO
+) -> tuple[socket.socket, socket.socket]:
     """UDP and TCP on one port; one that the kernel chose for UDP may be taken for TCP."""
     for tries_left in reversed(range(1 if endpoint.port else ANY_PORT_TRIES)):
-        udp = bind_socket(endpoint, socket.SOCK_DGRAM)
+        udp = bind_socket(endpoint, socket.SOCK_DGRAM, share)
         try:
             port = udp.getsockname()[1]
-            return udp, bind_socket(Endpoint(endpoint.host, port), socket.SOCK_STREAM)
+            return udp, bind_socket(Endpoint(endpoint.host, port), socket.SOCK_STREAM, share)
         except OSError:
             udp.close()
             if not tries_left:
@@ -24,7 +38,9 @@ def bind_both(endpoint: Endpoint) -> tuple[socket.socket, socket.socket]:
     raise AssertionError("at least one try")
 
 
-def bind_socket(endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:
+def bind_socket(
+    endpoint: Endpoint, kind: socket.SocketKind, share: SharePort = SharePort.NO
+) -> socket.socket:
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     bound = socket.socket(family, kind)
     try:
@@ -36,7 +52,11 @@ def bind_socket(endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+        if share is SharePort.JOIN:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(tuple(endpoint))
+        if share is SharePort.FIRST:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError:
         bound.close()
         raise

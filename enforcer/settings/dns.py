@@ -46,6 +46,8 @@ class CacheSettings(Section):
 class DnsSettings(Section):
     upstreams: tuple[UpstreamField, ...] = ()
     """Resolvers that are asked; when empty, those of /etc/resolv.conf."""
+    workers: int = Field(default=0, ge=0, le=256)
+    """Processes that serve DNS on the same ports; 0: the main process does it."""
     cache: CacheSettings = CacheSettings()
     forward: tuple[ForwardSettings, ...] = ()
     """Names for which other upstreams are asked."""

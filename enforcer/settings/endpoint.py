@@ -4,7 +4,7 @@ import re
 from ipaddress import ip_address
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from enforcer.policy.model import MAX_PORT
 
@@ -42,8 +42,16 @@ def parse_endpoint(text: str, default_port: int | None = None) -> Endpoint:
     return endpoint
 
 
+def cannot_listen(key: str, endpoint: Endpoint, error: OSError) -> str:
+    """The sentence for a person, with the key of the settings that it stands at."""
+    reason = error.strerror or error
+    return f"cannot listen on {endpoint}: {reason}; change listen.{key} in the settings"
+
+
 def _listener(value: Any) -> Any:
     return parse_endpoint(str(value))
 
 
-Listener = Annotated[Any, BeforeValidator(_listener), WithJsonSchema({"type": "string"})]
+Listener = Annotated[
+    Any, BeforeValidator(_listener), PlainSerializer(str), WithJsonSchema({"type": "string"})
+]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from enforcer.policy.addresses import parse_network
 from enforcer.settings.section import FilePath, Section
@@ -25,7 +25,9 @@ def _range(value: Any) -> Any:
     return parse_network(str(value))
 
 
-Range = Annotated[Any, BeforeValidator(_range), WithJsonSchema({"type": "string"})]
+Range = Annotated[
+    Any, BeforeValidator(_range), PlainSerializer(str), WithJsonSchema({"type": "string"})
+]
 
 
 class DotSettings(Section):

@@ -13,7 +13,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from enforcer.policy.names import parse_host
 from enforcer.settings.endpoint import DNS_PORT, Endpoint, parse_endpoint
@@ -118,4 +118,6 @@ def _validated(value: Any) -> Any:
     return value if isinstance(value, Upstream) else parse_upstream(str(value))
 
 
-UpstreamField = Annotated[Any, BeforeValidator(_validated), WithJsonSchema({"type": "string"})]
+UpstreamField = Annotated[
+    Any, BeforeValidator(_validated), PlainSerializer(str), WithJsonSchema({"type": "string"})
+]

@@ -1,0 +1,265 @@
+"""DNS workers, seen from the main process: started, heard, restarted, and ended with it.
+
+Each is a process that serves on ports that all of them share (worker.py). Its channel is
+its life line: what it recorded and counted comes over it, and its end is the worker's.
+docs/decisions/0007 says why it is done like this.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from enforcer.audit.event import Record
+from enforcer.channel import Channel, ChannelError, Message, open_channel
+from enforcer.dns.cookies import SECRET_BYTES
+from enforcer.dns.sockets import SharePort
+from enforcer.metrics import Metrics
+from enforcer.policy.holder import PolicyHolder
+from enforcer.report import read_counts, read_events
+from enforcer.settings.dns import DnsSettings
+from enforcer.settings.endpoint import Endpoint
+from enforcer.tally import Tally
+
+log = logging.getLogger(__name__)
+
+# -P: whatever stands in the folder that the gateway was started in is not ours.
+COMMAND: Final = (sys.executable, "-P", "-m", "enforcer.worker")
+BACK_OFF_S: Final = 1.0
+MAX_BACK_OFF_S: Final = 30.0
+# On top of the time to drain: the last report, and the end of the process.
+_FAREWELL_S: Final = 3.0
+_EXIT_S: Final = 1.0
+_SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
+Listening = dict[str, list[Endpoint]]
+
+
+class WorkerError(Exception):
+    """A worker cannot serve; the message says why, and what to change."""
+
+
+class _Process:
+    """One worker's process, from its start to its end."""
+
+    def __init__(self, process: subprocess.Popen[bytes], channel: Channel) -> None:
+        self.channel = channel
+        self.serving = False
+        self.digest = ""
+        self._process = process
+
+    async def end(self) -> str:
+        """Wait for it, but not for long; says how it ended."""
+        await self.channel.close()
+        try:
+            code = await asyncio.to_thread(self._process.wait, _EXIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = await asyncio.to_thread(self._process.wait)
+        return f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+
+class Workers:
+    """All of them. ``start``, then ``drain`` once."""
+
+    def __init__(
+        self,
+        settings: DnsSettings,
+        policy_path: Path | None,
+        policy: PolicyHolder,
+        record: Record,
+        metrics: Metrics,
+        *,
+        flush_interval_s: float,
+        command: Sequence[str] = COMMAND,
+        back_off_s: float = BACK_OFF_S,
+    ) -> None:
+        """``settings`` with the upstreams to ask, wherever they come from."""
+        self._first_message: Message = {
+            "is": "start",
+            "dns": _for_one(settings).model_dump(mode="json"),
+            "policy": str(policy_path) if policy_path else None,
+            "cookie_secret": secrets.token_bytes(SECRET_BYTES).hex(),
+            "flush_interval_s": flush_interval_s,
+        }
+        self._count = settings.workers
+        self._policy = policy
+        self._record = record
+        self._metrics = metrics
+        self._tally = Tally(metrics)
+        self._command = command
+        self._back_off_s = back_off_s
+        self._listening: Listening = {}
+        self._running: dict[int, _Process] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ending = asyncio.Event()
+        metrics.before_scrape(self._count_in_step)
+
+    @property
+    def serving(self) -> bool:
+        """Whether any of them answers."""
+        return any(worker.serving for worker in self._running.values())
+
+    async def start(self, dns: Iterable[Endpoint], dot: Iterable[Endpoint] = ()) -> Listening:
+        """Where all listen, once all do. Raises WorkerError; ``drain`` then ends the others."""
+        # The first says what port 0 is.
+        self._listening = await self._begin(0, {"dns": [*dns], "dot": [*dot]}, SharePort.FIRST)
+        others = range(1, self._count)
+        await asyncio.gather(
+            *(self._begin(number, self._listening, SharePort.JOIN) for number in others)
+        )
+        return self._listening
+
+    def reload(self) -> None:
+        """Have each load the policy now."""
+        for worker in self._running.values():
+            worker.channel.send({"is": "reload"})
+
+    async def drain(self, drain_s: float) -> None:
+        """Have each answer what waits, within the time, and take its last report."""
+        self._ending.set()
+        self._tell_to_drain(drain_s)
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=drain_s + _FAREWELL_S)
+        for task in late:
+            task.cancel()
+        if late:
+            log.error("DNS workers that did not end in time, and are made to: %d", len(late))
+            await asyncio.wait(late)
+
+    def hurry(self) -> None:
+        """End the draining now."""
+        self._tell_to_drain(0)
+
+    def _tell_to_drain(self, drain_s: float) -> None:
+        for worker in self._running.values():
+            worker.channel.send({"is": "drain", "seconds": drain_s})
+
+    def _begin(self, number: int, listen: Listening, share: SharePort) -> asyncio.Future[Listening]:
+        """Start one, and start it again whenever it ends; what comes of it is where it listens."""
+        loop = asyncio.get_running_loop()
+        bound: asyncio.Future[Listening] = loop.create_future()
+        task = loop.create_task(self._keep(number, listen, share, bound))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return bound
+
+    async def _keep(
+        self, number: int, listen: Listening, share: SharePort, bound: asyncio.Future[Listening]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        back_off_s = self._back_off_s
+        while True:
+            began_s = loop.time()
+            end = await self._run(number, {"listen": listen, "share_port": share.value}, bound)
+            if self._ending.is_set():
+                bound.cancel()
+                return
+            if not bound.done():
+                bound.set_exception(WorkerError(end))
+                return
+            if loop.time() - began_s > MAX_BACK_OFF_S:
+                back_off_s = self._back_off_s
+            log.error("%s; DNS worker %d is started again in %g s", end, number, back_off_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(back_off_s):
+                    await self._ending.wait()
+                    return
+            back_off_s = min(2 * back_off_s, MAX_BACK_OFF_S)
+            self._metrics.dns_worker_restarts.add()
+            listen, share = self._listening, SharePort.JOIN
+
+    async def _run(self, number: int, where: Message, bound: asyncio.Future[Listening]) -> str:
+        """One life; says how it ended."""
+        try:
+            process, end = _spawn(self._command)
+        except OSError as error:
+            return f"a DNS worker cannot be started: {error.strerror}"
+        worker = self._running[number] = _Process(process, await open_channel(end))
+        problem = ""
+        try:
+            worker.channel.send(self._first_message | where)
+            problem = await self._hear(number, worker, bound)
+        except ChannelError as error:
+            problem = f"a DNS worker sent what cannot be read: {error}"
+        finally:
+            del self._running[number]
+            self._tally.ended(number)
+            how = await worker.end()
+        return problem or f"a DNS worker {how}"
+
+    async def _hear(self, number: int, worker: _Process, bound: asyncio.Future[Listening]) -> str:
+        """All that it says; what comes out is why it cannot serve, where it says so."""
+        async with contextlib.aclosing(worker.channel.receive()) as messages:
+            async for message in messages:
+                match message.get("is"):
+                    case "events":
+                        for event in read_events(message):
+                            self._record(event)
+                    case "counts":
+                        worker.digest, counts = read_counts(message)
+                        self._tally.reported(number, counts)
+                    case "ready":
+                        worker.serving = True
+                        self._is_ready(number, message, bound)
+                    case "failed":
+                        return str(message.get("problem"))
+                    case "done":
+                        return ""
+        if self._ending.is_set():
+            log.error("DNS worker %d ended before its last report", number)
+        return ""
+
+    def _is_ready(self, number: int, message: Message, bound: asyncio.Future[Listening]) -> None:
+        if bound.done():
+            log.info("DNS worker %d serves again", number)
+            return
+        listening = message.get("listening", {})
+        bound.set_result(
+            {key: [Endpoint(*at) for at in endpoints] for key, endpoints in listening.items()}
+        )
+
+    def _count_in_step(self) -> None:
+        digest = self._policy.current.policy.digest
+        in_step = [worker.digest == digest for worker in self._running.values() if worker.serving]
+        self._metrics.dns_workers.set(sum(in_step), "in_step")
+        self._metrics.dns_workers.set(len(in_step) - sum(in_step), "behind")
+
+
+def _for_one(settings: DnsSettings) -> DnsSettings:
+    """What all may do together is divided; transfers are the main process's."""
+    rate = -(-settings.rate_limit_per_second // settings.workers)
+    return settings.model_copy(
+        update={"rate_limit_per_second": rate, "transfers": (), "workers": 0}
+    )
+
+
+def _spawn(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """A process, and our end of its channel. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            # Ctrl-C at a terminal goes to all of us. Blocked here is blocked there, until the
+            # worker ignores them.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            try:
+                process = subprocess.Popen(  # noqa: S603 our own interpreter
+                    [*command, str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        except OSError:
+            ours.close()
+            raise
+    return process, ours
