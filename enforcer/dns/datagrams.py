@@ -137,17 +137,31 @@ class Datagrams:
         for at in range(batch):
             answer, question = self._out.headers[at].header, self._in.headers[at].header
             answer.name, answer.control = question.name, question.control
+        self._in_data, self._in_names = memoryview(self._in.data), memoryview(self._in.names)
+        self._places = [self._place(at) for at in range(batch)]
+
+    def _place(self, at: int) -> tuple[int, ...]:
+        """Where what belongs to a datagram of a batch stands; looked up, not worked out."""
+        address = self._address
+        return (
+            at,
+            at * _RECEIVED_STEP + _RECEIVED_AT,
+            at * MAX_QUERY_BYTES,
+            at * _NAME_BYTES + address.start,
+            at * _NAME_BYTES + address.stop,
+            at * MAX_ANSWER_BYTES,
+            at * 2 + 1,
+        )
 
     def take(self, quick: Quick, hand_on: HandOn) -> int:
         """One batch: answer at once what ``quick`` can, hand on the rest. How many there were."""
         received = _recvmmsg(self._fd, self._in.address, self._batch, 0, None)
         if received <= 0:
             return 0
-        data, names = memoryview(self._in.data), memoryview(self._in.names)
-        sizes, out, lengths = self._in.received, self._out.data, self._out.lengths
-        first, last = self._address.start, self._address.stop
-        size_at, data_at, out_at, unsent = _RECEIVED_AT, 0, 0, 0
-        for at in range(received):
+        data, names, sizes = self._in_data, self._in_names, self._in.received
+        out, lengths = self._out.data, self._out.lengths
+        unsent = 0
+        for at, size_at, data_at, first, last, out_at, length_at in self._places[:received]:
             packet = bytes(data[data_at : data_at + sizes[size_at]])
             client = bytes(names[first:last])
             answer = quick(packet, client)
@@ -159,12 +173,7 @@ class Datagrams:
             else:
                 size = len(answer)
                 out[out_at : out_at + size] = answer
-                lengths[at + at + 1] = size
-            size_at += _RECEIVED_STEP
-            data_at += MAX_QUERY_BYTES
-            out_at += MAX_ANSWER_BYTES
-            first += _NAME_BYTES
-            last += _NAME_BYTES
+                lengths[length_at] = size
         if unsent < received:
             self._send(unsent, received)
         return int(received)

@@ -12,14 +12,14 @@ from typing import Final, Protocol
 
 from enforcer.dns.access import Access
 from enforcer.dns.carrier import Send
-from enforcer.dns.datagrams import BATCH, Datagrams, ReturnPath
+from enforcer.dns.datagrams import Datagrams, ReturnPath
 from enforcer.dns.proxy_header import ProxyHeader, parse_proxy_header
 from enforcer.dns.quick import QuickPath
 from enforcer.dns.rate import RateLimit, packed_key
 from enforcer.dns.responder import UDP, Asker
 from enforcer.policy.model import Address
 
-BATCHES_AT_ONCE: Final = 4
+BATCHES_AT_ONCE: Final = 8
 
 
 class Take(Protocol):
@@ -70,7 +70,7 @@ class UdpListener:
             with quick.lock:
                 quick.begin(self._now_s)
                 taken = self._datagrams.take(self._answer, self._hand_on)
-            if taken < BATCH:
+            if not taken:
                 break
 
     def _answer_within_rate(self, packet: bytes, client: bytes) -> bytes | None:
