@@ -37,7 +37,7 @@ MAX_MESSAGE_BYTES: Final = 0xFFFF  # RFC 1035 4.2.2: over TCP the length has two
 MIN_UDP_BYTES: Final = 512  # RFC 1035 2.3.4
 # Room for a rule, its reason and the Connect URL to use; far within MAX_UDP_BYTES.
 MAX_TEXT_BYTES: Final = 300
-_SERVFAIL, _NXDOMAIN, _REFUSED = 2, 3, 5
+_FORMERR, _SERVFAIL, _NXDOMAIN, _REFUSED = 1, 2, 3, 5
 _BAD_VERSION: Final = 16
 _BAD_COOKIE: Final = 23
 _EXTENDED_RCODE_AT: Final = 5  # in an OPT record (RFC 6891 6.1.3)
@@ -143,6 +143,11 @@ def build_bad_version(query: Query) -> bytes:
         extended |= EDNS_DO
     opt = _OPT_HEAD.pack(0, OPT, MAX_UDP_BYTES, extended, 0)
     return _build(query, _BAD_VERSION & 0xF, opt=opt)
+
+
+def build_bad_opt(query: Query) -> bytes:
+    """FORMERR with an OPT: EDNS is known here, this one cannot be read (RFC 6891 6.1.1, 7)."""
+    return _build(query, _FORMERR, opt=build_opt(query))
 
 
 def build_header_only(ident: int, flags: int, rcode: int) -> bytes:

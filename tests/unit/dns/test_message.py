@@ -71,6 +71,23 @@ def test_two_opts_are_a_format_error():
     assert error_of(bytes(packet)) == dns.rcode.FORMERR
 
 
+@pytest.mark.parametrize("broken", ["second OPT", "option cut off"])
+def test_who_sent_an_opt_that_cannot_be_read_is_told_that_edns_is_known(broken):
+    asked = query(use_edns=0, want_dnssec=True)
+    packet = bytearray(asked.to_wire())
+    if broken == "second OPT":
+        packet += packet[-11:]
+        packet[10:12] = b"\0\2"
+    else:
+        packet[-1] = 1
+        packet += b"\0"
+    answer = dns.message.from_wire(read_query(bytes(packet)))
+    assert answer.rcode() == dns.rcode.FORMERR
+    assert answer.question == asked.question
+    assert answer.edns == 0
+    assert answer.ednsflags == dns.flags.DO
+
+
 def test_newer_edns_is_told_which_version_we_speak():
     message = query()
     message.use_edns(edns=1)
