@@ -11,6 +11,7 @@ and its answer leaves from there.
 import ctypes
 import socket
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from enforcer.policy.addresses import parse_address
@@ -21,6 +22,8 @@ BATCH: Final = 64
 # A query is one name and OPT. What is longer is cut off, and so can be no query.
 MAX_QUERY_BYTES: Final = 1280
 MAX_ANSWER_BYTES: Final = 1280
+# Clients' addresses as objects, which take longer to make than a query to read.
+_ADDRESSES_KEPT: Final = 16_384
 # Room for sockaddr_in6, and for one control message with in6_pktinfo.
 _NAME_BYTES: Final = 32
 _CONTROL_BYTES: Final = 40
@@ -208,6 +211,7 @@ class Datagrams:
             first += max(sent, 0) or 1
 
 
+@lru_cache(maxsize=_ADDRESSES_KEPT)
 def unpack_address(packed: bytes) -> Address:
     """A client's address out of four or sixteen bytes; v4-mapped is v4, as everywhere."""
     family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6  # noqa: PLR2004
