@@ -5,7 +5,7 @@ call takes a batch, and an address stays the bytes that the kernel wrote. Decisi
 has the figures.
 
 On a wildcard address each datagram keeps the address that it was sent to (IP_PKTINFO),
-and its answer leaves from there.
+and its answer leaves from there, by whichever interface the routes say.
 """
 
 import ctypes
@@ -32,6 +32,9 @@ _IP_PKTINFO: Final = 8
 _ADDRESS: Final = {socket.AF_INET: slice(4, 8), socket.AF_INET6: slice(8, 24)}
 _PORT: Final = slice(2, 4)
 _CONTROL: Final = {socket.AF_INET: 32, socket.AF_INET6: 40}
+# Where the interface stands there, in words of four bytes: first in in_pktinfo, last in
+# in6_pktinfo.
+_INTERFACE: Final = {socket.AF_INET: 4, socket.AF_INET6: 8}
 
 
 class _IoVec(ctypes.Structure):
@@ -91,6 +94,10 @@ class _Messages:
         self.controls = bytearray(count * _CONTROL_BYTES)
         self.iovs = (_IoVec * count)()
         self.headers = (_MMsgHdr * count)()
+        # While there is a view of it, Python refuses to give it another size, and so place.
+        self.data_view = memoryview(self.data)
+        self.names_view = memoryview(self.names)
+        self.controls_view = memoryview(self.controls)
         data, names, controls = map(_address_of, (self.data, self.names, self.controls))
         name_length = 16 if family == socket.AF_INET else 28
         for at in range(count):
@@ -140,7 +147,10 @@ class Datagrams:
         for at in range(batch):
             answer, question = self._out.headers[at].header, self._in.headers[at].header
             answer.name, answer.control = question.name, question.control
-        self._in_data, self._in_names = memoryview(self._in.data), memoryview(self._in.names)
+        self._in_data, self._in_names = self._in.data_view, self._in.names_view
+        interface = _INTERFACE[socket.AddressFamily(sock.family)]
+        self._interfaces = self._in.controls_view.cast("I")[interface :: _CONTROL_BYTES // 4]
+        self._no_interfaces = memoryview(bytes(batch * 4)).cast("I")
         self._places = [self._place(at) for at in range(batch)]
 
     def _place(self, at: int) -> tuple[int, ...]:
@@ -161,6 +171,9 @@ class Datagrams:
         received = _recvmmsg(self._fd, self._in.address, self._batch, 0, None)
         if received <= 0:
             return 0
+        if self._wildcard:
+            # Where it came in is not always the way back.
+            self._interfaces[:received] = self._no_interfaces[:received]
         data, names, sizes = self._in_data, self._in_names, self._in.received
         out, lengths = self._out.data, self._out.lengths
         unsent = 0

@@ -169,6 +169,8 @@ class QuickPath:
             self._size -= len(shapes.pop(fewest))
         table = shapes.setdefault(shape, {})
         name = fold_wire(packet[HEADER.size : end])
+        # Whoever writes it in small letters is answered in small letters.
+        known.response = b"".join((known.response[:10], name, known.response[end - 2 :]))
         self._size += name not in table
         table[name] = known
 

@@ -5,7 +5,6 @@ from ipaddress import ip_address
 import dns.message
 import dns.rcode
 import pytest
-
 from unit.dns.desk import CLIENT, Desk, reply_to
 
 from enforcer.dns.responder import TCP, UDP, Ask, Asker
