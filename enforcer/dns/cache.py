@@ -18,7 +18,8 @@ from typing import Final, NamedTuple
 
 from enforcer.dns.answer import Answer, parse_answer
 from enforcer.dns.rebuild import rebuild
-from enforcer.dns.wire import AD, HEADER, RCODE, RD, RECORD, TC, Query
+from enforcer.dns.response import pass_on_flags
+from enforcer.dns.wire import HEADER, RCODE, RECORD, TC, Query
 from enforcer.policy.names import fold_wire
 
 # Folded qname in wire form, qtype, DO, CD: all that an upstream's answer depends on.
@@ -123,13 +124,8 @@ class Entry:
         return self._render(0, self._flags, self._question, now_s)
 
     def render_for(self, query: Query, now_s: float) -> bytes:
-        """The reply under the query's id, with the question in the client's own letters.
-
-        AD goes only to who asked for it, by AD or DO (RFC 6840 5.8).
-        """
-        flags = self._flags & ~RD | query.flags & RD
-        if not (query.flags & AD or (query.edns is not None and query.edns.do)):
-            flags &= ~AD
+        """The reply under the query's id, with the question in the client's own letters."""
+        flags = pass_on_flags(self._flags, query)
         return self._render(query.id, flags, query.question, now_s)
 
     def _render(self, ident: int, flags: int, question: bytes, now_s: float) -> bytes:

@@ -12,6 +12,7 @@ from typing import Final
 from enforcer.dns.special_use import LocalAnswer
 from enforcer.dns.wire import (
     AAAA,
+    AD,
     ANY,
     CD,
     COOKIE_OPTION,
@@ -22,6 +23,7 @@ from enforcer.dns.wire import (
     OPT,
     QR,
     RA,
+    RCODE,
     RD,
     TC,
     A,
@@ -45,6 +47,8 @@ _HINFO: Final = 13
 _MINIMAL_ANY: Final = LocalRecord(_HINFO, 3600, b"\x07RFC8482\0")
 _SOA: Final = 6
 _EDE_OPTION: Final = 15  # RFC 8914 2
+# Of a reply's flags; the others are about the way from upstream to us.
+_PASSED_ON: Final = QR | TC | AD | RCODE
 _OPT_HEAD: Final = struct.Struct("!BHHIH")
 _OPTION_HEAD: Final = struct.Struct("!HH")
 _RECORD_HEAD: Final = struct.Struct("!HHHIH")
@@ -157,6 +161,18 @@ def build_header_only(ident: int, flags: int, rcode: int) -> bytes:
     """
     kept = flags & OPCODE or RA | flags & RD
     return HEADER.pack(ident, QR | kept | rcode, 0, 0, 0, 0)
+
+
+def pass_on_flags(flags: int, query: Query) -> int:
+    """A reply's header flags, as they go to the client that asked ``query``.
+
+    RD and CD are the client's (RFC 1035 4.1.1, RFC 4035 3.2.2), RA is ours, and AA nobody's:
+    we are no authority. AD goes only to who asked for it, by AD or DO (RFC 6840 5.8).
+    """
+    flags = flags & _PASSED_ON | RA | query.flags & (RD | CD)
+    if query.flags & AD or (query.edns is not None and query.edns.do):
+        return flags
+    return flags & ~AD
 
 
 def add_opt(query: Query, response: bytes, options: bytes = b"") -> bytes:

@@ -5,7 +5,8 @@ Such as one whose TTL is zero, one that refuses, or one that cannot be read. Pur
 
 from enforcer.dns.answer import Answer, parse_answer
 from enforcer.dns.rebuild import rebuild
-from enforcer.dns.wire import AD, HEADER, RD, Query
+from enforcer.dns.response import pass_on_flags
+from enforcer.dns.wire import HEADER, Query
 
 
 class Uncached:
@@ -34,10 +35,7 @@ class Uncached:
         reply = self._reply
         if self.answer is None:
             return query.id.to_bytes(2, "big") + reply[2:]
-        # Upstream was asked with RD and AD, whatever the client asked with.
-        flags = (reply[2] << 8 | reply[3]) & ~RD | query.flags & RD
-        if not (query.flags & AD or (query.edns is not None and query.edns.do)):
-            flags &= ~AD
+        flags = pass_on_flags(reply[2] << 8 | reply[3], query)
         return b"".join(
             (
                 query.id.to_bytes(2, "big"),

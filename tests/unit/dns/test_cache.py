@@ -9,7 +9,7 @@ import pytest
 
 from enforcer.dns.answer import parse_answer
 from enforcer.dns.cache import RECHECK_S, STALE_TTL_S, Cache, CacheLimits
-from enforcer.dns.wire import AD, RD, Edns, Query
+from enforcer.dns.wire import AD, CD, RD, Edns, Query
 
 NAME = b"\3www\7example\3net\0"
 KEY = (NAME, 1, False, False)
@@ -114,6 +114,14 @@ def test_client_gets_its_own_id_letters_and_rd(cache):
 def test_ad_goes_to_who_asked_for_it(cache, asked, given):
     rendered = cache.put(KEY, positive(), 10.0).render_for(asked, 10.0)
     assert bool(dns.message.from_wire(rendered).flags & dns.flags.AD) is given
+
+
+@pytest.mark.parametrize("flags", [0, RD, CD, RD | CD])
+def test_of_the_flags_only_what_upstream_says_of_the_answer_is_passed_on(cache, flags):
+    reply = bytearray(positive())
+    reply[2:4] = b"\x84\x50"  # an authority's: AA, no RA, and CD and the reserved bit
+    rendered = cache.put(KEY, bytes(reply), 10.0).render_for(query(flags=flags), 10.0)
+    assert int.from_bytes(rendered[2:4], "big") == dns.flags.QR | dns.flags.RA | flags
 
 
 def test_answer_says_what_the_rendered_bytes_say(cache):
