@@ -15,6 +15,7 @@ from enforcer.dns.cookies import Cookies
 from enforcer.dns.forwarder import Forwarder
 from enforcer.dns.responder import Responder, build_shared
 from enforcer.dns.server import DnsServer, build_serving
+from enforcer.dns.sockets import bind_both
 from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder
 from enforcer.settings.dns import DnsSettings
@@ -43,10 +44,10 @@ class WilfulResolver:
         protocol = type("Protocol", (asyncio.DatagramProtocol,), {})()
         protocol.connection_made = lambda transport: setattr(self, "_udp", transport)
         protocol.datagram_received = self._datagram
-        await loop.create_datagram_endpoint(lambda: protocol, ("127.0.0.1", 0))
-        port = self._udp.get_extra_info("sockname")[1]
-        self.endpoint = Upstream("127.0.0.1", port)
-        server = await asyncio.start_server(self._stream, "127.0.0.1", port)
+        udp, tcp = bind_both(Endpoint("127.0.0.1", 0))
+        await loop.create_datagram_endpoint(lambda: protocol, sock=udp)
+        self.endpoint = Upstream(*udp.getsockname())
+        server = await asyncio.start_server(self._stream, sock=tcp)
         self._closing.callback(self._udp.close)
         self._closing.callback(server.close)
         return self
