@@ -91,7 +91,7 @@ class QuickPath:
         self._recorded_clients = 0
         self._granted_clients = 0
         # What there was no room to note: occurrences, first and last time for each verdict.
-        self._coarse: dict[tuple[str, str], tuple[AuditEvent, list[float]]] = {}
+        self._coarse: dict[tuple[str, str, str], tuple[AuditEvent, list[float]]] = {}
 
     def __len__(self) -> int:
         return self._size
@@ -236,9 +236,10 @@ class QuickPath:
         known.noted[client] = [1, self._now_s, self._now_s]
 
     def _note_coarsely(self, event: AuditEvent) -> None:
-        coarse = self._coarse.get((event.rule, event.action))
+        verdict = event.rule, event.action, event.policy
+        coarse = self._coarse.get(verdict)
         if coarse is None:
-            self._coarse[event.rule, event.action] = event, [1, self._now_s, self._now_s]
+            self._coarse[verdict] = event, [1, self._now_s, self._now_s]
         else:
             coarse[1][0] += 1
             coarse[1][2] = self._now_s
