@@ -106,10 +106,12 @@ class Worker:
         )
         self._trail.gather(self._plane.drain_events)
 
-    async def listen(self, start: Message) -> dict[str, list[Endpoint]]:
+    async def listen(self, message: Message) -> None:
         """Raises ListenError."""
-        listen = {key: [Endpoint(*at) for at in where] for key, where in start["listen"].items()}
-        return await self._plane.listen(**listen, share=SharePort(start["share_port"]))
+        where = {key: [Endpoint(*at) for at in listed] for key, listed in message["at"].items()}
+        listening = await self._plane.listen(**where, share=SharePort(message["share_port"]))
+        self.report_counts()
+        self._channel.send({"is": "ready", "listening": listening})
 
     async def run(self, messages: AsyncIterator[Message]) -> None:
         """Serve until told to end, or until nobody is there to tell it."""
@@ -184,10 +186,11 @@ async def _live(channel: Channel, start: Message, messages: AsyncIterator[Messag
         return
     worker = Worker(channel, start, policy)
     try:
-        bound = await worker.listen(start)
-        worker.report_counts()
-        channel.send({"is": "ready", "listening": bound})
-        await worker.run(messages)
+        async for message in messages:
+            if message["is"] == "listen":
+                await worker.listen(message)
+                await worker.run(messages)
+            break
     except ListenError as error:
         channel.send({"is": "failed", "problem": str(error)})
     finally:

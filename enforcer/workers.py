@@ -55,6 +55,11 @@ class _Process:
         self.digest = ""
         self._process = process
 
+    def tell_where(self, where: asyncio.Future[Message]) -> None:
+        """Where to listen, once that is known."""
+        if not where.cancelled():
+            self.channel.send(where.result())
+
     async def end(self) -> str:
         """Wait for it, but not for long; says how it ended."""
         await self.channel.close()
@@ -96,7 +101,7 @@ class Workers:
         self._tally = Tally(metrics)
         self._command = command
         self._back_off_s = back_off_s
-        self._listening: Listening = {}
+        self._where: asyncio.Future[Message]
         self._running: dict[int, _Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending = asyncio.Event()
@@ -109,13 +114,18 @@ class Workers:
 
     async def start(self, dns: Iterable[Endpoint], dot: Iterable[Endpoint] = ()) -> Listening:
         """Where all listen, once all do. Raises WorkerError; ``drain`` then ends the others."""
-        # The first says what port 0 is.
-        self._listening = await self._begin(0, {"dns": [*dns], "dot": [*dot]}, SharePort.FIRST)
-        others = range(1, self._count)
-        await asyncio.gather(
-            *(self._begin(number, self._listening, SharePort.JOIN) for number in others)
+        loop = asyncio.get_running_loop()
+        where = loop.create_future()
+        where.set_result(_listen_message({"dns": [*dns], "dot": [*dot]}, SharePort.FIRST))
+        # All load at once, but the first says what port 0 is.
+        self._where = loop.create_future()
+        first, *others = (
+            self._begin(number, self._where if number else where) for number in range(self._count)
         )
-        return self._listening
+        listening = await first
+        self._where.set_result(_listen_message(listening, SharePort.JOIN))
+        await asyncio.gather(*others)
+        return listening
 
     def reload(self) -> None:
         """Have each load the policy now."""
@@ -143,23 +153,23 @@ class Workers:
         for worker in self._running.values():
             worker.channel.send({"is": "drain", "seconds": drain_s})
 
-    def _begin(self, number: int, listen: Listening, share: SharePort) -> asyncio.Future[Listening]:
+    def _begin(self, number: int, where: asyncio.Future[Message]) -> asyncio.Future[Listening]:
         """Start one, and start it again whenever it ends; what comes of it is where it listens."""
         loop = asyncio.get_running_loop()
         bound: asyncio.Future[Listening] = loop.create_future()
-        task = loop.create_task(self._keep(number, listen, share, bound))
+        task = loop.create_task(self._keep(number, where, bound))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return bound
 
     async def _keep(
-        self, number: int, listen: Listening, share: SharePort, bound: asyncio.Future[Listening]
+        self, number: int, where: asyncio.Future[Message], bound: asyncio.Future[Listening]
     ) -> None:
         loop = asyncio.get_running_loop()
         back_off_s = self._back_off_s
         while True:
             began_s = loop.time()
-            end = await self._run(number, {"listen": listen, "share_port": share.value}, bound)
+            end = await self._run(number, where, bound)
             if self._ending.is_set():
                 bound.cancel()
                 return
@@ -175,9 +185,11 @@ class Workers:
                     return
             back_off_s = min(2 * back_off_s, MAX_BACK_OFF_S)
             self._metrics.dns_worker_restarts.add()
-            listen, share = self._listening, SharePort.JOIN
+            where = self._where
 
-    async def _run(self, number: int, where: Message, bound: asyncio.Future[Listening]) -> str:
+    async def _run(
+        self, number: int, where: asyncio.Future[Message], bound: asyncio.Future[Listening]
+    ) -> str:
         """One life; says how it ended."""
         try:
             process, end = _spawn(self._command)
@@ -186,11 +198,13 @@ class Workers:
         worker = self._running[number] = _Process(process, await open_channel(end))
         problem = ""
         try:
-            worker.channel.send(self._first_message | where)
+            worker.channel.send(self._first_message)
+            where.add_done_callback(worker.tell_where)
             problem = await self._hear(number, worker, bound)
         except ChannelError as error:
             problem = f"a DNS worker sent what cannot be read: {error}"
         finally:
+            where.remove_done_callback(worker.tell_where)
             del self._running[number]
             self._tally.ended(number)
             how = await worker.end()
@@ -240,6 +254,10 @@ def _for_one(settings: DnsSettings) -> DnsSettings:
     return settings.model_copy(
         update={"rate_limit_per_second": rate, "transfers": (), "workers": 0}
     )
+
+
+def _listen_message(listening: Listening, share: SharePort) -> Message:
+    return {"is": "listen", "at": listening, "share_port": share.value}
 
 
 def _spawn(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], socket.socket]:
