@@ -19,6 +19,10 @@ class Access:
             for version in (4, 6)
         }
 
+    def __bool__(self) -> bool:
+        """Whether there is a range at all."""
+        return any(self._borders.values())
+
     def allows(self, client: Address) -> bool:
         """Whether a range holds it: it then stands behind an odd number of borders."""
         return bisect_right(self._borders[client.version], int(client)) & 1 == 1

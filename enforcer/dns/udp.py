@@ -8,11 +8,12 @@ sockets are the loop's business, too.
 import asyncio
 import socket
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, Protocol
 
 from enforcer.dns.access import Access
 from enforcer.dns.carrier import Send
-from enforcer.dns.datagrams import Datagrams, ReturnPath
+from enforcer.dns.datagrams import Datagrams, ReturnPath, unpack_address
 from enforcer.dns.proxy_header import ProxyHeader, parse_proxy_header
 from enforcer.dns.quick import QuickPath
 from enforcer.dns.rate import RateLimit, packed_key
@@ -20,6 +21,8 @@ from enforcer.dns.responder import UDP, Asker
 from enforcer.policy.model import Address
 
 BATCHES_AT_ONCE: Final = 8
+# Of which it is known whether they are proxies; others are looked up anew.
+MAX_SENDERS: Final = 4096
 
 
 class Take(Protocol):
@@ -51,7 +54,11 @@ class UdpListener:
         self._discard_header = discard_header
         self._now_s = 0.0
         self._within_rate = True
-        self._answer = quick.answer if rate is None else self._answer_within_rate
+        self._is_proxy = lru_cache(MAX_SENDERS)(
+            lambda packed: proxies.allows(unpack_address(packed))
+        )
+        self._answer_client = quick.answer if rate is None else self._answer_within_rate
+        self._answer = self._answer_unless_proxy if proxies else self._answer_client
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock, self._read)
@@ -72,6 +79,10 @@ class UdpListener:
                 taken = self._datagrams.take(self._answer, self._hand_on)
             if not taken:
                 break
+
+    def _answer_unless_proxy(self, packet: bytes, sender: bytes) -> bytes | None:
+        """A proxy's datagram begins with a header, or is nobody's question."""
+        return None if self._is_proxy(sender) else self._answer_client(packet, sender)
 
     def _answer_within_rate(self, packet: bytes, client: bytes) -> bytes | None:
         assert self._rate is not None  # noqa: S101 else it is not called

@@ -82,3 +82,8 @@ def test_ranges_mean_what_ipaddress_says(ranges, number):
     for network in ranges:
         assert Access(ranges).allows(network.network_address)
         assert Access(ranges).allows(network.broadcast_address)
+
+
+def test_no_range_is_nobody():
+    assert not Access(())
+    assert Access([ip_network("2001:db8::/32")])
