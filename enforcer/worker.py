@@ -105,31 +105,37 @@ class Worker:
             cookie_secret=bytes.fromhex(start["cookie_secret"]),
         )
         self._trail.gather(self._plane.drain_events)
-
-    async def listen(self, message: Message) -> None:
-        """Raises ListenError."""
-        where = {key: [Endpoint(*at) for at in listed] for key, listed in message["at"].items()}
-        listening = await self._plane.listen(**where, share=SharePort(message["share_port"]))
-        self.report_counts()
-        self._channel.send({"is": "ready", "listening": listening})
+        self._reporting: asyncio.Task[None] | None = None
+        self._reported: Message = {}
 
     async def run(self, messages: AsyncIterator[Message]) -> None:
-        """Serve until told to end, or until nobody is there to tell it."""
-        self._reloader.start()
-        reporting = asyncio.get_running_loop().create_task(self._keep_reporting())
+        """Do as told until the end, or until nobody is there to tell. Raises ListenError."""
         drain_s = await self._obey(messages)
         await self._drain(drain_s, messages)
-        reporting.cancel()
+        if self._reporting:
+            self._reporting.cancel()
         await self._reloader.stop()
 
     async def _obey(self, messages: AsyncIterator[Message]) -> float:
         """How long to drain."""
         async for message in messages:
-            if message["is"] == "drain":
-                return float(message["seconds"])
-            self._reloader.ask()
+            match message["is"]:
+                case "listen":
+                    await self._listen(message)
+                case "reload":
+                    self._reloader.ask()
+                case "drain":
+                    return float(message["seconds"])
         log.error("the main process is gone, and with it what was not stored yet")
         return ORPHAN_DRAIN_S
+
+    async def _listen(self, message: Message) -> None:
+        where = {key: [Endpoint(*at) for at in listed] for key, listed in message["at"].items()}
+        listening = await self._plane.listen(**where, share=SharePort(message["share_port"]))
+        self._report_counts()
+        self._channel.send({"is": "ready", "listening": listening})
+        self._reloader.start()
+        self._reporting = asyncio.get_running_loop().create_task(self._keep_reporting())
 
     async def _drain(self, drain_s: float, messages: AsyncIterator[Message]) -> None:
         """Whatever else comes, a message or the end, means now."""
@@ -141,22 +147,26 @@ class Worker:
         draining.cancel()
         hurry.cancel()
         await asyncio.wait((draining, hurry))
+        # Whatever came of it: what is answered from here on would not be on record.
+        await self._plane.drain(0)
 
     async def finish(self) -> None:
         """The last report."""
         self._sender.is_ending = True
         await asyncio.to_thread(self._trail.close)
-        self.report_counts()
+        self._report_counts()
         self._channel.send({"is": "done"})
 
     async def _keep_reporting(self) -> None:
         while True:
-            self.report_counts()
             await asyncio.sleep(self._interval_s)
+            self._report_counts()
 
-    def report_counts(self) -> None:
-        """All that was counted, and which policy is in force."""
-        self._channel.send(counts_message(self._metrics, self._policy.current.policy.digest))
+    def _report_counts(self) -> None:
+        """Also says that this loop turns: who is silent for long is taken for dead."""
+        counts = counts_message(self._metrics, self._policy.current.policy.digest)
+        self._channel.send(counts if counts != self._reported else {"is": "alive"})
+        self._reported = counts
 
 
 async def _next(messages: AsyncIterator[Message]) -> Message | None:
@@ -186,11 +196,7 @@ async def _live(channel: Channel, start: Message, messages: AsyncIterator[Messag
         return
     worker = Worker(channel, start, policy)
     try:
-        async for message in messages:
-            if message["is"] == "listen":
-                await worker.listen(message)
-                await worker.run(messages)
-            break
+        await worker.run(messages)
     except ListenError as error:
         channel.send({"is": "failed", "problem": str(error)})
     finally:
@@ -206,7 +212,11 @@ def main() -> None:
     logging.getLogger("enforcer.reload").setLevel(logging.ERROR)
     import uvloop  # noqa: PLC0415 tests run the rest on either loop
 
-    uvloop.run(serve(socket.socket(fileno=int(sys.argv[1]))))
+    try:
+        uvloop.run(serve(socket.socket(fileno=int(sys.argv[1]))))
+    except Exception:
+        log.exception("a DNS worker ends by a fault of ours")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

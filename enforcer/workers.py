@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 # -P: whatever stands in the folder that the gateway was started in is not ours.
 COMMAND: Final = (sys.executable, "-P", "-m", "enforcer.worker")
+# A worker reports far more often; one that is silent for so long serves nobody.
+SILENCE_S: Final = 30.0
+_LOOKS: Final = 3
 BACK_OFF_S: Final = 1.0
 MAX_BACK_OFF_S: Final = 30.0
 # On top of the time to drain: the last report, and the end of the process.
@@ -53,12 +56,23 @@ class _Process:
         self.channel = channel
         self.serving = False
         self.digest = ""
+        self.heard = 0
         self._process = process
 
     def tell_where(self, where: asyncio.Future[Message]) -> None:
         """Where to listen, once that is known."""
         if not where.cancelled():
             self.channel.send(where.result())
+
+    async def watch(self, silence_s: float) -> None:
+        """Kill it when nothing is heard for so long, and we were awake to hear it."""
+        heard, silent = -1, 0
+        while silent < _LOOKS:
+            await asyncio.sleep(silence_s / _LOOKS)
+            silent = silent + 1 if self.serving and self.heard == heard else 0
+            heard = self.heard
+        log.error("a DNS worker was silent for %g s, and is killed", silence_s)
+        self._process.kill()
 
     async def end(self) -> str:
         """Wait for it, but not for long; says how it ended."""
@@ -85,6 +99,7 @@ class Workers:
         flush_interval_s: float,
         command: Sequence[str] = COMMAND,
         back_off_s: float = BACK_OFF_S,
+        silence_s: float = SILENCE_S,
     ) -> None:
         """``settings`` with the upstreams to ask, wherever they come from."""
         self._first_message: Message = {
@@ -101,6 +116,7 @@ class Workers:
         self._tally = Tally(metrics)
         self._command = command
         self._back_off_s = back_off_s
+        self._silence_s = silence_s
         self._where: asyncio.Future[Message]
         self._running: dict[int, _Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -191,11 +207,19 @@ class Workers:
         self, number: int, where: asyncio.Future[Message], bound: asyncio.Future[Listening]
     ) -> str:
         """One life; says how it ended."""
-        try:
-            process, end = _spawn(self._command)
-        except OSError as error:
-            return f"a DNS worker cannot be started: {error.strerror}"
-        worker = self._running[number] = _Process(process, await open_channel(end))
+        ours, theirs = socket.socketpair()
+        with theirs:
+            channel = await open_channel(ours)
+            if self._ending.is_set():
+                await channel.close()
+                return ""
+            try:
+                process = _spawn(self._command, theirs)
+            except OSError as error:
+                await channel.close()
+                return f"a DNS worker cannot be started: {error.strerror}"
+        worker = self._running[number] = _Process(process, channel)
+        watching = asyncio.get_running_loop().create_task(worker.watch(self._silence_s))
         problem = ""
         try:
             worker.channel.send(self._first_message)
@@ -204,6 +228,7 @@ class Workers:
         except ChannelError as error:
             problem = f"a DNS worker sent what cannot be read: {error}"
         finally:
+            watching.cancel()
             where.remove_done_callback(worker.tell_where)
             del self._running[number]
             self._tally.ended(number)
@@ -214,6 +239,7 @@ class Workers:
         """All that it says; what comes out is why it cannot serve, where it says so."""
         async with contextlib.aclosing(worker.channel.receive()) as messages:
             async for message in messages:
+                worker.heard += 1
                 match message.get("is"):
                     case "events":
                         for event in read_events(message):
@@ -260,24 +286,17 @@ def _listen_message(listening: Listening, share: SharePort) -> Message:
     return {"is": "listen", "at": listening, "share_port": share.value}
 
 
-def _spawn(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """A process, and our end of its channel. Raises OSError."""
-    ours, theirs = socket.socketpair()
-    with theirs:
-        try:
-            # Ctrl-C at a terminal goes to all of us. Blocked here is blocked there, until the
-            # worker ignores them.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-            try:
-                process = subprocess.Popen(  # noqa: S603 our own interpreter
-                    [*command, str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(),),
-                )
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        except OSError:
-            ours.close()
-            raise
-    return process, ours
+def _spawn(command: Sequence[str], end: socket.socket) -> subprocess.Popen[bytes]:
+    """A process with its end of the channel. Raises OSError."""
+    # Ctrl-C at a terminal goes to all of us. What is blocked here is blocked there, until
+    # the worker ignores it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        return subprocess.Popen(  # noqa: S603 our own interpreter
+            [*command, str(end.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(end.fileno(),),
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -143,18 +143,21 @@ class DnsServer:
         self._discarded.add("proxy_header")
 
     async def drain(self, timeout_s: float) -> None:
-        """Take no new connection; answer what waits, within the time; then close all."""
+        """Take no new connection; answer what waits, within the time; then close all.
+
+        May be given up, and called again.
+        """
         for server in self._tcp:
             server.close()
         for listener in self._dot:
             listener.close()
+        self._tcp.clear()
+        self._dot.clear()
         await self._carrier.drain(timeout_s)
         for udp in self._udp:
             udp.close()
         self.connections.close()
         self._udp.clear()
-        self._tcp.clear()
-        self._dot.clear()
 
 
 def _bucket(asker: Asker) -> bytes:

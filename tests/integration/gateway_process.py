@@ -1,5 +1,6 @@
 """`enforcer run` as a process of its own, and what it says to a client, a scraper and a person."""
 
+import contextlib
 import json
 import re
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import yaml
 from e2e.process import Process
@@ -99,3 +101,15 @@ class Gateway:
     def end(self):
         self.process.send(signal.SIGTERM)
         return self.process.wait()
+
+
+def children_of(parent):
+    """Ids of the processes that it started and that live, the oldest first."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # proc(5): behind the name, which may hold anything, state and parent.
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent and fields[0] != "Z":
+                found.append((int(fields[19]), int(stat.parent.name)))
+    return [pid for _, pid in sorted(found)]

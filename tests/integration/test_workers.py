@@ -16,7 +16,7 @@ import dns.rcode
 import pki
 import pytest
 from e2e.process import until
-from integration.gateway_process import ANY_PORT, POLICY, Gateway
+from integration.gateway_process import ANY_PORT, POLICY, Gateway, children_of
 
 BLOCKED = "connect.ngrok-agent.com"
 SOURCES = 24
@@ -84,15 +84,7 @@ class Clients:
 
 
 def workers_of(gateway):
-    """The processes that the gateway started, by /proc."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            name_and_rest = stat.read_text().rpartition(")")[2].split()
-            state, parent = name_and_rest[0], int(name_and_rest[1])
-            if parent == gateway.process.pid and state != "Z":
-                found.append(int(stat.parent.name))
-    return sorted(found)
+    return children_of(gateway.process.pid)
 
 
 def is_there(pid):
