@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from enforcer.audit.event import AuditEvent
 
 LEFT_OUT = "*"
-# About 1 KB each with its key. More than this in one interval is a scan or a flood.
-MAX_DETAILED = 10_000
+# More than this in one interval is a scan or a flood. Each is stored and logged, which
+# takes several times as long as it takes to refuse one.
+MAX_DETAILED = 2_000
 # Room on top for the clients of such a flood. Spoofed ones go past it.
 MAX_CLIENTS = 2_000
 
