@@ -16,7 +16,7 @@ from ipaddress import ip_address
 import enforcer
 from enforcer.admin.app import build_app
 from enforcer.admin.server import AdminServer
-from enforcer.audit.sinks import log_event
+from enforcer.audit.sinks import bind_event_log
 from enforcer.audit.store import Store
 from enforcer.audit.trail import Trail
 from enforcer.dns_plane import DnsPlane, ListenError
@@ -55,7 +55,7 @@ class Service:
         flush_interval_s = settings.audit.flush_interval_ms / 1000
         self._trail = Trail(
             Store(settings.audit.path),
-            log_event,
+            bind_event_log(),
             self.metrics,
             # What workers record takes up to the rest of the interval to get here.
             flush_interval_s * (0.9 if settings.dns.workers else 1),

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 import structlog
@@ -18,7 +19,8 @@ from enforcer.audit.console import ConsoleRenderer
 from enforcer.audit.event import AuditEvent, event_fields, render_time
 from enforcer.audit.text import well_formed
 
-_verdicts = structlog.get_logger()
+# Made once: with an argument of its own json.dumps makes an encoder for each call.
+_encode = json.JSONEncoder(default=repr).encode
 
 
 def configure_logging(level: str = "info", stream: TextIO | None = None) -> None:
@@ -53,19 +55,27 @@ def configure_logging(level: str = "info", stream: TextIO | None = None) -> None
     logging.captureWarnings(capture=True)
 
 
-def log_event(event: AuditEvent) -> None:
-    """One line for the event, and all that were folded into it."""
-    _verdicts.info("verdict", **event_fields(event))
+def bind_event_log() -> Callable[[AuditEvent], None]:
+    """What writes one line for an event, and all that were folded into it.
+
+    Bound to the logging that is configured now: to bind it for each line would take
+    longer than to write the line.
+    """
+    info = structlog.get_logger().bind().info
+
+    def log_event(event: AuditEvent) -> None:
+        info("verdict", **event_fields(event))
+
+    return log_event
 
 
 def render_json(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> str:
     """ASCII only: json escapes all controls but DEL."""
-    line = json.dumps(
+    line = _encode(
         {
             key: well_formed(value) if isinstance(value, str) else value
             for key, value in event_dict.items()
-        },
-        default=repr,
+        }
     )
     return line.replace("\x7f", "\\u007f")
 

@@ -8,7 +8,7 @@ import warnings
 import pytest
 import structlog
 
-from enforcer.audit.sinks import configure_logging, log_event
+from enforcer.audit.sinks import bind_event_log, configure_logging
 
 
 class Terminal(io.StringIO):
@@ -41,7 +41,7 @@ def lines(stream):
 def test_a_verdict_is_one_json_line(log, event):
     stream = log()
 
-    log_event(event(occurrences=2))
+    bind_event_log()(event(occurrences=2))
 
     (line,) = lines(stream)
     assert line["event"] == "verdict"
@@ -52,7 +52,7 @@ def test_a_verdict_is_one_json_line(log, event):
 def test_verdicts_are_logged_at_every_level(log, event):
     stream = log(level="error")
 
-    log_event(event())
+    bind_event_log()(event())
     logging.getLogger("enforcer").warning("not this")
 
     assert [line["event"] for line in lines(stream)] == ["verdict"]
@@ -98,7 +98,7 @@ def test_no_line_can_be_forged_and_no_terminal_moved(log, event):
     stream = log()
     hostile = '"}\n{"event": "verdict"}\x1b[2J\x7f\u202e\udc80'
 
-    log_event(event(name=hostile, reason=hostile))
+    bind_event_log()(event(name=hostile, reason=hostile))
     logging.getLogger("h11").warning("%s", hostile)
 
     text = stream.getvalue()
@@ -112,7 +112,7 @@ def test_a_terminal_gets_short_coloured_text(log, event, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     stream = log(Terminal())
 
-    log_event(event())
+    bind_event_log()(event())
 
     assert stream.getvalue().startswith("12:00:00 \x1b[1;31mblock")
 
@@ -121,6 +121,6 @@ def test_no_color_is_honoured(log, event, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     stream = log(Terminal())
 
-    log_event(event())
+    bind_event_log()(event())
 
     assert "\x1b" not in stream.getvalue()
