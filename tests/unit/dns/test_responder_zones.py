@@ -1,0 +1,133 @@
+"""Whose zone a name is in: asked first, asked beside, or not asked at all."""
+
+import dns.message
+import dns.rcode
+import pytest
+from unit.dns.desk import Desk, packet_of
+
+from enforcer.dns import responder as responder_module
+from enforcer.dns.responder import Ask, Step
+
+POLICY = """
+version: 1
+default: allow
+delegation: {delegation}
+rules:
+  - {{id: server, action: block, match: {{{match}}}}}
+"""
+UPSTREAM = """
+. 300 SOA ns.root. admin.root. 1 3600 600 86400 60
+bad.example. 300 SOA ns1.crooks.example. admin.bad.example. 1 3600 600 86400 60
+bad.example. 300 NS ns1.crooks.example.
+bad.example. 300 NS ns2.crooks.example.
+www.bad.example. 300 A 192.0.2.80
+good.example. 300 SOA ns.good.example. admin.good.example. 1 3600 600 86400 60
+good.example. 300 NS ns.good.example.
+www.good.example. 300 A 192.0.2.81
+cloaked.good.example. 300 CNAME www.bad.example.
+ns.good.example. 300 A 192.0.2.53
+ns1.crooks.example. 300 A 192.0.2.54
+ns2.crooks.example. 300 A 198.51.100.53
+ns2.crooks.example. 300 AAAA 2001:db8:53::1
+"""
+NSDNAME = "nsdnames: [crooks.example]"
+NSIPS = ["nsips: [198.51.100.0/24]", "nsips: ['2001:db8:53::/48']"]
+
+
+@pytest.fixture
+def desk_of(policy_from):
+    def make(match=NSDNAME, delegation="strict"):
+        return Desk(policy_from(POLICY.format(match=match, delegation=delegation)), UPSTREAM)
+
+    return make
+
+
+@pytest.mark.parametrize("match", [NSDNAME, *NSIPS])
+def test_strict_waits_for_whose_zone_it_is(desk_of, match):
+    desk = desk_of(match)
+    assert desk.look_up("www.bad.example").rcode() == dns.rcode.NXDOMAIN
+    assert desk.look_up("cloaked.good.example").rcode() == dns.rcode.NXDOMAIN
+    assert desk.look_up("www.good.example").answer
+    assert [event.rule for event in desk.events] == ["server", "server"]
+
+
+@pytest.mark.parametrize("match", [NSDNAME, *NSIPS])
+def test_async_gives_the_first_answer_and_blocks_when_it_knows(desk_of, match):
+    desk = desk_of(match, "async")
+    assert desk.look_up("www.bad.example").answer
+    for _ in range(5):
+        desk.look_up("www.bad.example")
+        desk.carry_later()
+    assert desk.look_up("www.bad.example").rcode() == dns.rcode.NXDOMAIN
+
+
+def test_off_asks_nobody(desk_of):
+    desk = desk_of(delegation="off")
+    assert desk.look_up("www.bad.example").answer
+    assert desk.upstream.asked == ["www.bad.example. A"]
+    assert desk.responder.later == []
+
+
+def test_what_is_known_of_a_zone_is_not_asked_again(desk_of):
+    desk = desk_of()
+    desk.look_up("www.bad.example")
+    desk.upstream.asked.clear()
+    assert desk.look_up("www.bad.example").rcode() == dns.rcode.NXDOMAIN
+    assert desk.upstream.asked == []
+    quick = dns.message.from_wire(desk.quickly(packet_of("www.bad.example")))
+    assert quick.rcode() == dns.rcode.NXDOMAIN
+
+
+def test_servers_that_cannot_be_known_block_nothing(desk_of):
+    desk = desk_of()
+    ask = desk.ask("www.bad.example")
+    answered = desk.carry(ask)
+    assert isinstance(answered, Ask)
+    desk.upstream.set("down")
+    assert dns.message.from_wire(desk.settle(answered)).answer
+
+
+def test_the_questions_of_a_chain_go_side_by_side(desk_of):
+    desk = desk_of()
+    ask = desk.carry(desk.ask("cloaked.good.example"))
+    assert ask.step is Step.DELEGATION
+    assert {query.name for query in ask.queries} == {
+        b"\7cloaked\4good\7example\0",
+        b"\3www\3bad\7example\0",
+    }
+
+
+def test_names_and_rounds_of_a_chain_are_bounded(desk_of):
+    desk = desk_of()
+    chain = [f"a{number}.example. 300 CNAME a{number + 1}.example." for number in range(15)]
+    desk.upstream.set("\n".join([*chain, "a15.example. 300 A 192.0.2.1"]))
+    outcome, rounds = desk.ask("a0.example"), 0
+    while isinstance(outcome, Ask):
+        assert len(outcome.queries) <= responder_module.MAX_SIDE_BY_SIDE
+        outcome, rounds = desk.carry(outcome), rounds + 1
+    assert rounds <= responder_module.MAX_ROUNDS + 1
+    assert dns.message.from_wire(outcome).answer
+
+
+def test_an_answer_out_of_the_cache_counts_as_one_though_its_zone_is_asked_for(
+    desk_of, policy_from
+):
+    desk = Desk(policy_from("{version: 1, default: allow}"), UPSTREAM)
+    desk.look_up("www.good.example")
+    desk.policy.current = policy_from(POLICY.format(match=NSDNAME, delegation="strict"))
+    assert desk.look_up("www.good.example").answer
+    assert (desk.origin("upstream"), desk.origin("cache")) == (1, 1)
+
+
+def test_a_reload_between_the_questions_decides(desk_of, policy_from):
+    desk = desk_of()
+    ask = desk.carry(desk.ask("www.bad.example"))
+    desk.policy.current = policy_from("{version: 1, default: allow}")
+    assert dns.message.from_wire(desk.carry(ask)).answer
+
+
+def test_failure_while_the_zone_is_looked_for_is_one_count(desk_of):
+    desk = desk_of()
+    desk.look_up("www.bad.example")
+    desk.look_up("www.good.example")
+    assert (desk.queries("block"), desk.queries("allow")) == (1, 1)
