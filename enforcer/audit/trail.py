@@ -78,9 +78,7 @@ class Trail:
         self._store.close()
 
     def _flush(self) -> None:
-        for source in self._sources:
-            for event in source():
-                self.record(event)
+        self._ask_sources()
         with self._lock:
             window, self._window = self._window, self._build_window()
         self._keep(window)
@@ -88,6 +86,14 @@ class Trail:
         # After the store, and whether or not it took them: what is tried again there is
         # not new here.
         self._put_on_log(window)
+
+    def _ask_sources(self) -> None:
+        for source in self._sources:
+            try:
+                for event in source():
+                    self.record(event)
+            except Exception:  # noqa: BLE001 the thread must live, whatever a source met
+                _log.exception("audit events of one source are lost")
 
     def _keep(self, window: Window) -> None:
         """Put what came now with what the store has not taken, within the same bound."""

@@ -205,3 +205,46 @@ def test_closing_twice_is_closing_once(trail, store, event):
     trail.close()
 
     assert store.events == [event()]
+
+
+def test_who_notes_events_by_itself_is_asked_at_each_flush(trail, store, logged, metrics, event):
+    noted = [[event(name="first", occurrences=3)], [], [event(name="second")]]
+    trail.gather(lambda: noted.pop(0))
+    trail.record(event(name="recorded"))
+
+    flush(trail)
+    assert [(row.name, row.occurrences) for row in store.events] == [("recorded", 1), ("first", 3)]
+    flush(trail)
+    flush(trail)
+    noted.append([event(name="last")])
+    trail.close()
+
+    assert [row.name for row in store.events] == ["recorded", "first", "second", "last"]
+    assert logged == store.events
+    assert value(metrics.audit_events) == value(metrics.audit_events_stored) == 6
+
+
+def test_what_was_noted_and_recorded_alike_is_one_row(trail, store, event):
+    trail.record(event(at=1))
+    trail.gather(lambda: [event(at=2, occurrences=4)])
+
+    flush(trail)
+
+    (row,) = store.events
+    assert row.occurrences == 5
+
+
+def test_a_source_with_a_bug_harms_no_other(trail, store, event, caplog):
+    def broken():
+        yield event(name="before")
+        raise RuntimeError("a bug")
+
+    trail.gather(broken)
+    trail.gather(lambda: [event(name="of another")])
+    trail.record(event(name="recorded"))
+
+    flush(trail)
+
+    assert [row.name for row in store.events] == ["recorded", "before", "of another"]
+    assert "audit events of one source are lost" in caplog.text
+    trail._sources.clear()
