@@ -87,7 +87,7 @@ async def _end_again_and_again(workers, metrics):
 
 
 def test_worker_that_sends_nonsense_is_started_again(run, workers_by, caplog):
-    run(_send_nonsense(*workers_by(READY + "say(b'nonsense'); time.sleep(60)")))
+    run(_send_nonsense(*workers_by(READY + "time.sleep(0.3); say(b'nonsense'); time.sleep(60)")))
 
     assert "a message is no JSON object; DNS worker 0 is started again" in caplog.text
 
