@@ -82,6 +82,9 @@ class _Process:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = await asyncio.to_thread(self._process.wait)
+        except asyncio.CancelledError:
+            self._process.kill()
+            raise
         return f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
