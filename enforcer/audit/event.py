@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from enforcer.audit.text import printable, well_formed
-from enforcer.policy.model import Request, Verdict
+from enforcer.policy.model import Action, Mode, Plane, Request, Verdict
 
 
 class AuditEvent(NamedTuple):
@@ -37,6 +37,8 @@ class AuditEvent(NamedTuple):
 
 
 Record = Callable[[AuditEvent], None]
+# An enum's ``value`` is looked up in Python, each time.
+_WORDS: Final = {word: word.value for words in (Plane, Action, Mode) for word in words}
 
 
 def audit_event(request: Request, verdict: Verdict, digest: str) -> AuditEvent:
@@ -44,15 +46,15 @@ def audit_event(request: Request, verdict: Verdict, digest: str) -> AuditEvent:
     return AuditEvent(
         time_s=request.time_s,
         last_time_s=request.time_s,
-        plane=request.plane.value,
+        plane=_WORDS[request.plane],
         client=str(request.client) if request.client else "",
         name=request.name,
         address=str(request.address) if request.address else "",
         port=request.port,
-        action=verdict.action.value,
+        action=_WORDS[verdict.action],
         rule=verdict.rule,
         reason=verdict.reason,
-        mode=verdict.mode.value,
+        mode=_WORDS[verdict.mode],
         source=str(verdict.source),
         policy=digest,
     )

@@ -31,6 +31,7 @@ RECHECK_S: Final = 30.0
 # An answer is fetched again when less than this part of its time is left.
 _LAST_PART: Final = 10
 _NOERROR, _SERVFAIL, _NXDOMAIN = 0, 2, 3
+_RCODES_KEPT: Final = frozenset({_NOERROR, _NXDOMAIN})
 _EDE_OPTION: Final = 15  # RFC 8914 2
 _TTL: Final = struct.Struct("!I")
 _ID_FLAGS: Final = struct.Struct("!HH")
@@ -117,7 +118,8 @@ class Entry:
         if now_s >= self.expires_s:
             return STALE_TTL_S
         # A clock that was set back makes no TTL grow.
-        return self._ttl_s - max(int(now_s - self._put_s), 0)
+        passed_s = int(now_s - self._put_s)
+        return self._ttl_s - passed_s if passed_s > 0 else self._ttl_s
 
     def render(self, now_s: float) -> bytes:
         """The reply with id 0, its TTLs counted down, as upstream wrote it else."""
@@ -151,6 +153,7 @@ class Cache:
 
     def __init__(self, limits: CacheLimits) -> None:
         self._limits = limits
+        self._largest_bytes = limits.size_bytes // _LARGEST_PART
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
         self.used_bytes = 0
         self.evicted = 0
@@ -168,7 +171,7 @@ class Cache:
             return None
         if now_s < entry.prefetch_s:
             self._entries.move_to_end(key)
-            return Hit(entry, stale=False, prefetch=False)
+            return Hit(entry, False, False)
         if now_s < entry.expires_s:
             self._entries.move_to_end(key)
             again, entry.fetched_again = not entry.fetched_again, True
@@ -185,16 +188,18 @@ class Cache:
         A failure does not displace an answer that can still be given: that one comes back.
         """
         rcode = reply[3] & RCODE if len(reply) >= HEADER.size else _SERVFAIL
-        if rcode not in (_NOERROR, _NXDOMAIN):
+        if rcode not in _RCODES_KEPT:
             standing = self.failed(key, now_s)
             if standing is not None:
                 return standing
-        self._forget(key)
+        if key in self._entries:
+            self._forget(key)
         entry = self._make(key[0], reply, now_s)
-        if entry is not None and entry.size_bytes <= self._limits.size_bytes // _LARGEST_PART:
+        if entry is not None and entry.size_bytes <= self._largest_bytes:
             self._entries[key] = entry
             self.used_bytes += entry.size_bytes
-            self._evict()
+            if self.used_bytes > self._limits.size_bytes:
+                self._evict()
         return entry
 
     def failed(self, key: Key, now_s: float) -> Entry | None:
@@ -254,11 +259,14 @@ class Cache:
         limits = self._limits
         if rcode == _SERVFAIL:
             return 0 if answer.ttl_at else limits.failure_ttl_s
-        if rcode not in (_NOERROR, _NXDOMAIN) or answer.ttl_s is None:
+        ttl_s = answer.ttl_s
+        if ttl_s is None or rcode not in _RCODES_KEPT:
             return 0
         if answer.negative:
-            return min(answer.ttl_s, limits.max_negative_ttl_s)
-        return min(max(answer.ttl_s, limits.min_ttl_s), limits.max_ttl_s)
+            return min(ttl_s, limits.max_negative_ttl_s)
+        if limits.min_ttl_s <= ttl_s <= limits.max_ttl_s:
+            return ttl_s
+        return min(max(ttl_s, limits.min_ttl_s), limits.max_ttl_s)
 
 
 def _without_opt(reply: bytes, opt_at: int) -> bytes | None:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from enforcer.dns.forwarder import Forwarder
@@ -41,8 +42,7 @@ class Carrier:
         self._clock = clock
         self._max_waiting = max_waiting
         self.waiting = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Event | None = None
 
     def take(self, packet: bytes, asker: Asker, send: Send) -> None:
         """Answer one query, now or later: ``send`` is called once, with None for no answer."""
@@ -57,6 +57,9 @@ class Carrier:
 
     async def drain(self, timeout_s: float) -> None:
         """Wait until nothing waits any more, or for so long."""
+        if not self.waiting:
+            return
+        self._idle = asyncio.Event()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
@@ -75,10 +78,6 @@ class Carrier:
             if self.waiting < self._max_waiting:
                 _Errand(self, ask, _to_nobody).begin()
 
-    def begin_waiting(self) -> None:
-        self.waiting += 1
-        self._idle.clear()
-
     def _end(self, errand: "_Errand") -> None:
         self.waiting -= 1
         try:
@@ -89,7 +88,7 @@ class Carrier:
             self._discarded.add("internal_error")
             errand.send(None)
         # One question may lead to the next: only now is it known to be over.
-        if not self.waiting:
+        if self._idle and not self.waiting:
             self._idle.set()
 
     def _give_older(self, errand: "_Errand") -> None:
@@ -120,24 +119,21 @@ class _Errand:
         self.replies: list[bytes | None] = [None] * self._left
 
     def begin(self) -> None:
-        carrier = self._carrier
-        carrier.begin_waiting()
-        if self.ask.older:
+        carrier, ask = self._carrier, self.ask
+        carrier.waiting += 1
+        if ask.older:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(OLDER_AFTER_S, carrier._give_older, self)
-        for index, query in enumerate(self.ask.queries):
-            carrier._forwarder.submit(query, self._deliver_to(index))
+        for index, query in enumerate(ask.queries):
+            carrier._forwarder.submit(query, partial(self._take, index))
 
-    def _deliver_to(self, index: int) -> Callable[[bytes | None], None]:
-        def deliver(reply: bytes | None) -> None:
-            self.replies[index] = reply
-            self._left -= 1
-            if not self._left:
-                if self._timer:
-                    self._timer.cancel()
-                self._carrier._end(self)
-
-        return deliver
+    def _take(self, index: int, reply: bytes | None) -> None:
+        self.replies[index] = reply
+        self._left -= 1
+        if not self._left:
+            if self._timer:
+                self._timer.cancel()
+            self._carrier._end(self)
 
 
 def _to_nobody(_: bytes | None) -> None:

@@ -81,8 +81,8 @@ class ReturnPath(NamedTuple):
 
 # A packet and its client's packed address to the answer, or None: it is handed on.
 Quick = Callable[[bytes, bytes], bytes | None]
-# A packet, its client and the way back; whoever takes it answers with ``send``, or not.
-HandOn = Callable[[bytes, Address, ReturnPath], None]
+# The same and the way back; whoever takes it answers with ``send``, or not.
+HandOn = Callable[[bytes, bytes, ReturnPath], None]
 
 
 class _Messages:
@@ -197,24 +197,25 @@ class Datagrams:
     def send(self, answer: bytes, path: ReturnPath) -> None:
         """A later answer. What the kernel has no room for is lost, as UDP may be."""
         late = self._late
-        late.data[: len(answer)] = answer
-        late.lengths[1] = len(answer)
-        late.names[: len(path.name)] = path.name
-        late.controls[: len(path.control)] = path.control
+        late.lengths[1] = size = len(answer)
+        late.data[:size] = answer
+        late.names[:_NAME_BYTES], control = path
+        if control:
+            late.controls[:_CONTROL_BYTES] = control
         _sendmmsg(self._fd, late.address, 1, 0)
 
     def close(self) -> None:
         self.sock.close()
 
     def _hand_on(self, packet: bytes, client: bytes, at: int, hand_on: HandOn) -> None:
-        name = bytes(self._in.names[at * _NAME_BYTES : (at + 1) * _NAME_BYTES])
+        name = bytes(self._in_names[at * _NAME_BYTES : (at + 1) * _NAME_BYTES])
         if name[_PORT] == b"\0\0":
             # Nobody can be answered there: a forged packet.
             return
         control = b""
         if self._wildcard:
             control = bytes(self._in.controls[at * _CONTROL_BYTES : (at + 1) * _CONTROL_BYTES])
-        hand_on(packet, unpack_address(client), ReturnPath(name, control))
+        hand_on(packet, client, ReturnPath(name, control))
 
     def _send(self, first: int, end: int) -> None:
         """Answers ``first`` to ``end``; one that cannot be sent is left out."""

@@ -152,7 +152,7 @@ class Inquiry:
         self._open.remove(attempt)
         link.answered.value += 1
         rcode = read.extended_rcode << 4 | read.message[3] & _RCODE
-        helpful = rcode not in _UNHELPFUL and not read.extended_rcode
+        helpful = not rcode or (rcode not in _UNHELPFUL and not read.extended_rcode)
         if helpful:
             # How long TCP takes says nothing of UDP.
             rtt_s = None if link.is_beside(attempt.channel) else now_s - attempt.sent_s
@@ -218,8 +218,8 @@ class Inquiry:
         link = self._group.links[self._order[self._next % len(self._order)]]
         self._left -= 1
         self._next += 1
-        patience_s = link.health.patience_s(self._limits.timeout_s)
-        self.due_s = self._give_way_s = min(now_s + patience_s, self._deadline_s)
+        due_s = now_s + link.health.patience_s(self._limits.timeout_s)
+        self.due_s = self._give_way_s = min(due_s, self._deadline_s)
         self._send(link, now_s)
         return True
 
@@ -250,9 +250,9 @@ class Inquiry:
         ended, self._ended = self._ended, None
         if ended:
             ended(self)
-        for query, deliver in self._waiters:
+        waiters, self._waiters = self._waiters, []
+        for query, deliver in waiters:
             if reply is not None:
                 deliver(restore_question(reply, query.id, query.question))
             else:
                 deliver(None)
-        self._waiters.clear()

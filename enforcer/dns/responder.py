@@ -16,7 +16,7 @@ from enum import Enum
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
-from enforcer.audit.event import Record, audit_event
+from enforcer.audit.event import AuditEvent, Record, audit_event
 from enforcer.dns.cache import Cache, CacheLimits, Entry, Key
 from enforcer.dns.cookies import Cookies
 from enforcer.dns.delegation import Delegations, NsFacts
@@ -24,6 +24,7 @@ from enforcer.dns.filters import find_strip, judge_answer
 from enforcer.dns.message import read_query
 from enforcer.dns.quick import Known, QuickPath
 from enforcer.dns.response import (
+    MIN_UDP_BYTES,
     Ede,
     add_opt,
     build_bad_cookie,
@@ -44,7 +45,16 @@ from enforcer.metrics import Metrics
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
 from enforcer.policy.holder import PolicyHolder
-from enforcer.policy.model import Address, Delegation, OnFailure, Plane, Refusal, Request, Verdict
+from enforcer.policy.model import (
+    Action,
+    Address,
+    Delegation,
+    OnFailure,
+    Plane,
+    Refusal,
+    Request,
+    Verdict,
+)
 from enforcer.policy.names import from_wire
 from enforcer.tls.binding import Bindings
 
@@ -54,6 +64,9 @@ UDP, TCP, DOT = "udp", "tcp", "dot"
 MAX_CHAIN: Final = 16
 MAX_ROUNDS: Final = 12
 MAX_SIDE_BY_SIDE: Final = 32
+# Where an answer comes from, as it is counted.
+ORIGINS: Final = ("policy", "cache", "stale", "upstream", "local", "failed")
+_BLOCK: Final = Action.BLOCK
 _FOREVER_S: Final = float("inf")
 # TTLs count down by whole seconds.
 _TICK_S: Final = 1.0
@@ -62,10 +75,14 @@ Content: TypeAlias = Entry | Uncached
 
 
 class Asker(NamedTuple):
-    """Who asks, and over what: ``udp``, ``tcp`` or ``dot``."""
+    """Who asks, and over what: ``udp``, ``tcp`` or ``dot``.
+
+    ``admitted`` says that it is known already to be one who may ask.
+    """
 
     client: Address
     transport: str
+    admitted: bool = False
 
 
 class Asked(NamedTuple):
@@ -140,7 +157,8 @@ class Responder:
         self._record = record
         self._shared = shared or build_shared()
         self._queries = metrics.dns_queries
-        self._answers = metrics.dns_answers
+        self._answers = {origin: metrics.dns_answers.cell(origin) for origin in ORIGINS}
+        self._passes_subnet = self._shared.passes_subnet
         self._prefetches = metrics.dns_prefetches
         self._discarded = metrics.dns_discarded
 
@@ -160,24 +178,17 @@ class Responder:
                 self._discarded.add("bad_cookie")
                 return build_bad_cookie(query)
         policy = self._policy.current
-        request = Request(
-            Plane.DNS,
-            from_wire(query.name),
-            client=asker.client,
-            time_s=now_s,
-            qtype=query.qtype,
-            over_tcp=asker.transport != UDP,
-        )
-        asked = Asked(packet, query, asker, request, policy, decide(policy, request))
-        if asked.verdict.blocks:
-            return self._block(asked, asked.verdict, _FOREVER_S, now_s)
-        if not self._shared.is_routed(query.name) and (
-            local := answer_special(query.name, query.qtype)
-        ):
-            self._conclude(asked, request, asked.verdict, "local")
+        request = _request(query, asker, now_s)
+        verdict = decide(policy, request)
+        asked = Asked(packet, query, asker, request, policy, verdict)
+        if verdict.action is _BLOCK:
+            return self._block(asked, verdict, _FOREVER_S, now_s)
+        local = answer_special(query.name, query.qtype)
+        if local and not self._shared.is_routed(query.name):
+            self._conclude(asked, request, verdict, "local")
             return _fit(asked, build_local(query, local))
         if query.qtype == ANY and self._shared.minimal_any and asker.transport == UDP:
-            self._conclude(asked, request, asked.verdict, "local")
+            self._conclude(asked, request, verdict, "local")
             return build_minimal_any(query)
         hit = None if self._is_for_subnet(query) else self._shared.cache.get(_key(query), now_s)
         if hit is None or (hit.stale and hit.prefetch):
@@ -251,18 +262,17 @@ class Responder:
         if isinstance(judged, Ask):
             return judged._replace(origin=origin)
         request, verdict = judged
-        until_s = _until(content, now_s)
-        if verdict.blocks:
-            return self._block(asked, verdict, until_s, now_s)
+        if verdict.action is _BLOCK:
+            return self._block(asked, verdict, _until(content, now_s), now_s)
         response = self._render(asked, content, request, verdict, now_s)
         if response is None:
             return self._cannot_read(asked)
-        self._conclude(asked, request, verdict, origin)
+        event = self._conclude(asked, request, verdict, origin)
         grant = self._grant(asked, content)
         if grant:
             grant(asked.asker.client, now_s)
         if origin == "cache":
-            self._learn(asked, response, verdict, origin, until_s, grant)
+            self._learn(asked, response, verdict, origin, _until(content, now_s), event, grant)
         return response
 
     def _judge(
@@ -271,7 +281,7 @@ class Responder:
         """The verdict on the name and on all that it leads to, or what is to be known before."""
         policy, answer = asked.policy, content.answer
         request, verdict = asked.request, asked.verdict
-        if answer is None or verdict.blocks or verdict.passthru:
+        if answer is None or verdict.action is _BLOCK or verdict.passthru:
             return request, verdict
         facts: Mapping[bytes, NsFacts] = {}
         if policy.has_ns_triggers and policy.policy.delegation is not Delegation.OFF:
@@ -286,7 +296,8 @@ class Responder:
                 # An address of the answer counts more than who serves the zone (RPZ's order).
                 verdicts = [decide(policy, request._replace(address=a)) for a in answer.addresses]
                 verdict = next((v for v in verdicts if v.blocks), verdicts[0])
-        if not verdict.blocks and not verdict.passthru:
+        leads_on = answer.aliases or answer.services or policy.has_address_triggers
+        if leads_on and not verdict.blocks and not verdict.passthru:
             verdict = judge_answer(policy, request, answer, facts) or verdict
         return request, verdict
 
@@ -298,13 +309,15 @@ class Responder:
         if content.answer is None:
             # Nobody knows what it says, or what OPT would be behind.
             return _fit(asked, response)
-        if not verdict.passthru:
+        if content.answer.services and not verdict.passthru:
             strip = find_strip(asked.policy, request, content.answer)
             stripped = strip_services(response, content.answer, strip) if strip else response
             if stripped is None:
                 return None
             response = stripped
-        return _fit(asked, add_opt(asked.query, response, content.ede))
+        if asked.query.edns is not None:
+            response = add_opt(asked.query, response, content.ede)
+        return _fit(asked, response)
 
     def _cannot_read(self, asked: Asked) -> bytes:
         self._discarded.add("upstream_failed")
@@ -312,7 +325,7 @@ class Responder:
 
     def _is_for_subnet(self, query: Query) -> bool:
         """RFC 7871: an answer for one subnet is not given to another."""
-        return self._shared.passes_subnet and bool(query.edns and query.edns.client_subnet)
+        return self._passes_subnet and bool(query.edns and query.edns.client_subnet)
 
     def _find_zones(
         self, asked: Asked, content: Content, now_s: float, rounds: int
@@ -345,9 +358,9 @@ class Responder:
             case _:
                 text = verdict.explain(asked.policy.hint)
                 response = _fit(asked, build_blocked(query, verdict, text))
-        self._conclude(asked, asked.request, verdict, "policy")
+        event = self._conclude(asked, asked.request, verdict, "policy")
         if response is not None:
-            self._learn(asked, response, verdict, "policy", until_s)
+            self._learn(asked, response, verdict, "policy", until_s, event)
         return response
 
     def _rewrite(self, asked: Asked, target: Query, now_s: float) -> bytes | Ask:
@@ -376,23 +389,30 @@ class Responder:
         self._conclude(asked, asked.request, asked.verdict, "failed")
         return build_failure(asked.query, ede, text)
 
-    def _conclude(self, asked: Asked, request: Request, verdict: Verdict, origin: str) -> None:
-        self._queries.add(verdict.action.value, asked.asker.transport)
-        self._answers.add(origin)
-        if verdict.recorded:
-            self._record(audit_event(request, verdict, asked.policy.policy.digest))
+    def _conclude(
+        self, asked: Asked, request: Request, verdict: Verdict, origin: str
+    ) -> AuditEvent | None:
+        """Count it, and record it where its verdict wants it; what was recorded."""
+        self._queries.add(verdict.action, asked.asker.transport)
+        self._answers[origin].value += 1
+        if not verdict.recorded:
+            return None
+        event = audit_event(request, verdict, asked.policy.policy.digest)
+        self._record(event)
+        return event
 
     def _grant(self, asked: Asked, content: Content) -> Callable[[Address, float], None] | None:
         """To be told of each client that gets the answer, so that the gate knows its addresses."""
         answer = content.answer
         if answer is None or not (answer.addresses or answer.services):
             return None
-        hints = tuple(hint for service in answer.services for hint in service.hints)
-        targets = tuple(map(from_wire, answer.aliases)) if answer.services else ()
+        addresses, targets = answer.addresses, tuple[str, ...]()
+        if answer.services:
+            addresses += tuple(hint for service in answer.services for hint in service.hints)
+            targets = tuple(map(from_wire, answer.aliases))
         name, remember = asked.request.name, self._shared.bindings.remember
 
         def grant(client: Address, now_s: float) -> None:
-            addresses = answer.addresses + hints
             remember(client, name, addresses, content.ttl_s(now_s), now_s, targets)
 
         return grant
@@ -404,15 +424,13 @@ class Responder:
         verdict: Verdict,
         origin: str,
         until_s: float,
+        event: AuditEvent | None,
         grant: Callable[[Address, float], None] | None = None,
     ) -> None:
-        """The same question may be answered the quick way until then."""
+        """The same question may be answered the quick way until then. ``event`` was recorded."""
         if asked.asker.transport != UDP or asked.policy is not self._policy.current:
             return
-        event = None
-        if verdict.recorded:
-            event = audit_event(asked.request, verdict, asked.policy.policy.digest)
-        cells = self._queries.cell(verdict.action.value, UDP), self._answers.cell(origin)
+        cells = self._queries.cell(verdict.action, UDP), self._answers[origin]
         known = Known(response[2:], cells, until_s, event, grant)
         self.quick.learn(asked.packet, asked.asker.client, known, asked.request.time_s)
 
@@ -423,7 +441,9 @@ def _key(query: Query) -> Key:
 
 def _upstream_query(query: Query) -> Query:
     """Upstream is always asked to resolve, and to say whether it validated (RFC 6840 5.7)."""
-    return query._replace(flags=query.flags | RD | AD)
+    return Query(
+        query.id, query.flags | RD | AD, query.name, query.qtype, query.question, query.edns
+    )
 
 
 def _until(content: Content, now_s: float) -> float:
@@ -435,4 +455,14 @@ def _until(content: Content, now_s: float) -> float:
 
 
 def _fit(asked: Asked, response: bytes) -> bytes:
-    return fit_udp(asked.query, response) if asked.asker.transport == UDP else response
+    if len(response) <= MIN_UDP_BYTES or asked.asker.transport != UDP:
+        return response
+    return fit_udp(asked.query, response)
+
+
+def _request(query: Query, asker: Asker, now_s: float) -> Request:
+    # By place: names for them cost as much as all the rest of it.
+    return Request(
+        *(Plane.DNS, from_wire(query.name), None, None, asker.client, None, None),
+        *(now_s, query.qtype, asker.transport != UDP),
+    )

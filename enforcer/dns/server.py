@@ -90,6 +90,7 @@ class DnsServer:
                 rate=self.serving.rate,
                 proxies=self.serving.proxies,
                 discard_header=self._discard_header,
+                access=self.serving.access,
             )
         )
         self._tcp.append(
@@ -114,7 +115,7 @@ class DnsServer:
         ``rated`` says that the client's rate was counted already, and is within its limit.
         """
         serving = self.serving
-        if not serving.access.allows(asker.client):
+        if not (asker.admitted or serving.access.allows(asker.client)):
             self._prohibit(asker)
             send(refuse(packet, "this server does not answer your address"))
         elif not (rated or serving.rate is None or serving.rate.take(_bucket(asker), self.clock())):

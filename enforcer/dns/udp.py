@@ -8,7 +8,7 @@ sockets are the loop's business, too.
 import asyncio
 import socket
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, Protocol
 
 from enforcer.dns.access import Access
@@ -21,7 +21,7 @@ from enforcer.dns.responder import UDP, Asker
 from enforcer.policy.model import Address
 
 BATCHES_AT_ONCE: Final = 8
-# Of which it is known whether they are proxies; others are looked up anew.
+# Of which it is known whether they are proxies, or may ask; others are looked up anew.
 MAX_SENDERS: Final = 4096
 
 
@@ -44,20 +44,22 @@ class UdpListener:
         rate: RateLimit | None,
         proxies: Access,
         discard_header: Callable[[], None],
+        access: Access | None = None,
     ) -> None:
         self._datagrams = Datagrams(sock)
         self._quick = quick
         self._take = take
         self._clock = clock
         self._rate = rate
-        self._proxies = proxies
         self._discard_header = discard_header
         self._now_s = 0.0
         self._within_rate = True
         self._is_proxy = lru_cache(MAX_SENDERS)(
             lambda packed: proxies.allows(unpack_address(packed))
         )
+        self._asker = lru_cache(MAX_SENDERS)(lambda packed: _meet(packed, access))
         self._answer_client = quick.answer if rate is None else self._answer_within_rate
+        self._has_proxies = bool(proxies)
         self._answer = self._answer_unless_proxy if proxies else self._answer_client
         self._closed = False
         self._loop = asyncio.get_running_loop()
@@ -89,12 +91,12 @@ class UdpListener:
         self._within_rate = self._rate.take(packed_key(client), self._now_s)
         return self._quick.answer(packet, client) if self._within_rate else None
 
-    def _hand_on(self, packet: bytes, client: Address, path: ReturnPath) -> None:
-        if self._proxies.allows(client):
-            self._hand_on_proxied(packet, client, path)
+    def _hand_on(self, packet: bytes, sender: bytes, path: ReturnPath) -> None:
+        if self._has_proxies and self._is_proxy(sender):
+            self._hand_on_proxied(packet, unpack_address(sender), path)
         else:
             rated = self._rate is not None and self._within_rate
-            self._take(packet, Asker(client, UDP), self._send_to(path), rated=rated)
+            self._take(packet, self._asker(sender), partial(self._send, path), rated=rated)
 
     def _hand_on_proxied(self, packet: bytes, proxy: Address, path: ReturnPath) -> None:
         header = parse_proxy_header(packet)
@@ -106,11 +108,13 @@ class UdpListener:
         if answer is not None:
             self._datagrams.send(answer, path)
         else:
-            self._take(packet, Asker(client, UDP), self._send_to(path), rated=False)
+            self._take(packet, Asker(client, UDP), partial(self._send, path), rated=False)
 
-    def _send_to(self, path: ReturnPath) -> Send:
-        def send(response: bytes | None) -> None:
-            if response is not None and not self._closed:
-                self._datagrams.send(response, path)
+    def _send(self, path: ReturnPath, response: bytes | None) -> None:
+        if response is not None and not self._closed:
+            self._datagrams.send(response, path)
 
-        return send
+
+def _meet(packed: bytes, access: Access | None) -> Asker:
+    client = unpack_address(packed)
+    return Asker(client, UDP, admitted=access is not None and access.allows(client))

@@ -85,11 +85,14 @@ def read_reply(reply: bytes, cookies: UpstreamCookies | None, *, keep_opt: bool)
     A message that cannot be walked through is taken for one without OPT.
     """
     opt_at = _last_opt(reply)
-    if opt_at is not None and keep_opt:
+    if opt_at is not None:
         extended_rcode = reply[opt_at + _EXTENDED_RCODE_AT]
         fault = cookies.judge(0, None) if cookies else None
+        if not keep_opt:
+            additionals = ((reply[10] << 8 | reply[11]) - 1).to_bytes(2, "big")
+            reply = b"".join((reply[:10], additionals, reply[HEADER.size : opt_at]))
         return UpstreamReply(reply, extended_rcode, fault)
-    opt_at = _find_opt(reply) if opt_at is None else opt_at
+    opt_at = _find_opt(reply)
     if opt_at is None:
         fault = cookies.judge(reply[3] & 0xF, None) if cookies else None
         return UpstreamReply(reply, 0, fault)

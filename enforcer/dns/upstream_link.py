@@ -103,17 +103,18 @@ class UpstreamLink:
                 client_cookie = self._random.take(CLIENT_COOKIE_BYTES)
                 cookies = self.cookies = UpstreamCookies(client_cookie, now_s)
             opts, options = cookies.opts, cookies.option
-        if subnet:
-            option = _SUBNET_HEAD.pack(_SUBNET, len(subnet)) + subnet
-            return build_upstream_opt(do=do, options=option + options)
-        return opts[do] if options or edns is not None else b""
+        if not subnet:
+            return opts[do] if options or edns is not None else b""
+        option = _SUBNET_HEAD.pack(_SUBNET, len(subnet)) + subnet
+        return build_upstream_opt(do=do, options=option + options)
 
     def was_heard(self, rtt_s: float | None) -> None:
         """``rtt_s`` is None where it would say nothing of the way that is asked first."""
+        health = self.health
         self._lost_case = 0
-        self.health.replied(rtt_s)
+        health.replied(rtt_s)
         self._healthy.value = 1
-        self._rtt.value = self.health.rtt_s or 0
+        self._rtt.value = health.rtt_s or 0
 
     def was_unhelpful(self, now_s: float) -> None:
         self.health.was_unhelpful(now_s)

@@ -49,8 +49,9 @@ def randomise_case(question: bytes, random: bytes) -> bytes:
     """
     size = len(question) - _TYPE_AND_CLASS_BYTES
     name = question[:size]
-    flips = int.from_bytes(name.translate(_CASE_BITS), "big") & int.from_bytes(random[:size], "big")
-    return (int.from_bytes(name, "big") ^ flips).to_bytes(size, "big") + question[size:]
+    number = int.from_bytes
+    flips = number(name.translate(_CASE_BITS), "big") & number(random[:size], "big")
+    return (number(name, "big") ^ flips).to_bytes(size, "big") + question[size:]
 
 
 def build_query(ident: int, flags: int, question: bytes, opt: bytes) -> bytes:

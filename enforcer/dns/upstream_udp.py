@@ -37,10 +37,11 @@ _MAX_ERRORS: Final = 64
 class _Socket:
     """One port: which attempts wait on it, by id, and what was given up on it."""
 
-    __slots__ = ("fileno", "late", "left", "retired", "retires_s", "socket", "waiting")
+    __slots__ = ("fileno", "late", "left", "receive", "retired", "retires_s", "socket", "waiting")
 
     def __init__(self, bound: socket.socket, now_s: float) -> None:
         self.socket = bound
+        self.receive = bound.recvfrom
         self.fileno = bound.fileno()
         self.waiting: dict[int, Attempt] = {}
         self.late: set[int] = set()
@@ -74,11 +75,16 @@ class UdpChannel:
     def send(self, attempt: Attempt) -> None:
         question = attempt.question
         random = self._random.take(_RANDOM_BYTES + len(question))
-        try:
-            held = self._pick(random[2] % SOCKETS, attempt.sent_s)
-        except OSError:
-            attempt.listener.failed(attempt, Ending.UNREACHABLE, attempt.sent_s)
-            return
+        index = random[2] % SOCKETS
+        held = self._pool[index]
+        if held is not None and held.left and attempt.sent_s < held.retires_s:
+            held.left -= 1
+        else:
+            try:
+                held = self._replace(index, attempt.sent_s)
+            except OSError:
+                attempt.listener.failed(attempt, Ending.UNREACHABLE, attempt.sent_s)
+                return
         ident = random[0] << 8 | random[1]
         while ident in held.waiting or ident in held.late:
             ident = self._random.take_id()
@@ -117,11 +123,8 @@ class UdpChannel:
             self._close(held)
         self._pool = [None] * SOCKETS
 
-    def _pick(self, index: int, now_s: float) -> _Socket:
+    def _replace(self, index: int, now_s: float) -> _Socket:
         held = self._pool[index]
-        if held is not None and held.left and now_s < held.retires_s:
-            held.left -= 1
-            return held
         if held is not None:
             held.retired = True
             self._close_if_done(held)
@@ -166,7 +169,7 @@ class UdpChannel:
         """One datagram; the loop calls again while there are more."""
         try:
             # A byte more than may come tells what is too large.
-            reply, address = held.socket.recvfrom(MAX_UDP_BYTES + 1)
+            reply, address = held.receive(MAX_UDP_BYTES + 1)
         except BlockingIOError:
             return
         except OSError:

@@ -63,6 +63,7 @@ from enforcer.policy.model import (
 )
 from enforcer.policy.specificity import Specificity, exact_fit, specificity
 
+_ALLOW = Action.ALLOW
 _SPOKEN = {
     Protocol.HTTP: "plain HTTP",
     Protocol.SSH: "SSH",
@@ -72,16 +73,17 @@ _SPOKEN = {
 
 def decide(policy: CompiledPolicy, request: Request) -> Verdict:
     """The verdict on a request. Total and pure: never raises, never waits, same in same out."""
-    settled = policy.settled.get(request.name)
+    name = request.name
+    settled = policy.settled.get(name)
     if settled is not None and not policy.clients.of(request.client):
         return settled
-    if request.name in policy.connect_urls:
+    if name in policy.connect_urls:
         url_rule = policy.connect_url_rule(request)
         if url_rule is not None:
             return _decide_on_url(policy, request, url_rule)
     rule = _most_specific(policy, request, None)
     verdict = policy.verdicts[rule.id]
-    if rule.action is not Action.ALLOW and _holds_back(rule, request):
+    if rule.action is not _ALLOW and _holds_back(rule, request):
         return verdict._replace(action=Action.ALLOW, reason=rule.reason)
     return verdict
 
@@ -110,10 +112,13 @@ def _decide_on_url(policy: CompiledPolicy, request: Request, url_rule: Rule) -> 
 
 def _most_specific(policy: CompiledPolicy, request: Request, url_rule: Rule | None) -> Rule:
     winner, best = policy.policy.default, None
+    candidates = policy.candidates(request)
+    if not candidates and url_rule is None:
+        return winner
     if url_rule is not None:
         winner, best = url_rule, specificity(url_rule, exact_fit(request.name), request)
     zoned: list[tuple[Specificity, Rule]] = []
-    for rule, fit, rank, plain_key, _ in policy.candidates(request):
+    for rule, fit, rank, plain_key, _ in candidates:
         if url_rule is not None and rule.from_pack:
             continue
         key = plain_key or specificity(rule, fit, request, rank)

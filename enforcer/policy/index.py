@@ -140,12 +140,14 @@ class NameIndex:
         by_suffix = self._suffix
         while suffix:
             suffixes.append(suffix)
-            for candidate in by_suffix.get(suffix, ()):
-                matches = candidate.matches
-                if matches is None or matches(name):
-                    found.append(candidate)
+            if suffix in by_suffix:
+                for candidate in by_suffix[suffix]:
+                    matches = candidate.matches
+                    if matches is None or matches(name):
+                        found.append(candidate)
             suffix = suffix.partition(".")[2]
-        found += [each for each in self._anywhere if each.matches and each.matches(name)]
+        if self._anywhere:
+            found += [each for each in self._anywhere if each.matches and each.matches(name)]
         for listed in self._lists:
             if closest := listed.find(suffixes):
                 found.append(closest)

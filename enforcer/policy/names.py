@@ -79,16 +79,16 @@ def to_wire(name: str) -> bytes:
 
 def from_wire(wire: bytes) -> str:
     """Folded text of an uncompressed wire name."""
+    wire = wire.translate(_FOLD)
     labels = []
     at = 0
-    wire = fold_wire(wire)
     while length := wire[at]:
-        end = at + 1 + length
-        labels.append(wire[at + 1 : end])
-        at = end
+        start = at + 1
+        at = start + length
+        labels.append(wire[start:at])
     text = b".".join(labels)
     # Nearly every name: nothing in it needs an escape.
-    if not text.translate(None, _PLAIN_OR_DOT) and text.count(b".") < max(len(labels), 1):
+    if not text.translate(None, _PLAIN_OR_DOT) and text.count(b".") < (len(labels) or 1):
         return text.decode("ascii")
     return ".".join(map(_escape, labels))
 

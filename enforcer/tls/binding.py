@@ -76,7 +76,12 @@ class Bindings:
         until_s = now_s + ttl_s + self._grace_s
         known = names.get(name)
         if known is None:
-            self._add(names, name, _Binding((addresses,), targets, until_s))
+            if len(names) == MAX_NAMES_PER_CLIENT:
+                self._make_room(names)
+            names[name] = _Binding((addresses,), targets, until_s)
+            self._count += 1
+            if self._count > self._max_bindings:
+                self._forget_client()
         # An answer out of the cache, for one: what is left of its TTL ends when it did.
         elif (
             addresses not in known.answers
@@ -99,16 +104,14 @@ class Bindings:
         led_to = (_current(names, target, now_s) for target in binding.targets)
         return any(address in answer for other in led_to if other for answer in other.answers)
 
-    def _add(self, names: dict[str, _Binding], name: str, binding: _Binding) -> None:
-        if len(names) == MAX_NAMES_PER_CLIENT:
-            for oldest in list(islice(names, _MADE_ROOM)):
-                del names[oldest]
-            self._count -= _MADE_ROOM
-        names[name] = binding
-        self._count += 1
-        if self._count > self._max_bindings:
-            _, forgotten = self._clients.popitem(last=False)
-            self._count -= len(forgotten.names)
+    def _make_room(self, names: dict[str, _Binding]) -> None:
+        for oldest in list(islice(names, _MADE_ROOM)):
+            del names[oldest]
+        self._count -= _MADE_ROOM
+
+    def _forget_client(self) -> None:
+        _, forgotten = self._clients.popitem(last=False)
+        self._count -= len(forgotten.names)
 
 
 def _current(names: dict[str, _Binding], name: str, now_s: float) -> _Binding | None:
