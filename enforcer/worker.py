@@ -3,6 +3,9 @@
 It serves on ports that it shares with the other workers, reloads the policy by itself,
 and reports what it recorded and counted. It has no store, no pages and no signals: all
 that it does is told and asked over the channel at FD, and where that ends, it ends too.
+
+    told    start, listen, then reload any number of times, and drain
+    says    ready or failed, then events, counts and alive, and done
 """
 
 import asyncio
@@ -85,7 +88,6 @@ class Worker:
 
     def __init__(self, channel: Channel, start: Message, policy: PolicyHolder) -> None:
         settings = DnsSettings.model_validate(start["dns"])
-        path = Path(start["policy"]) if start["policy"] else None
         self._channel = channel
         self._policy = policy
         self._metrics = Metrics()
@@ -94,7 +96,7 @@ class Worker:
         self._trail = Trail(
             self._sender, _log_nothing, self._metrics, self._interval_s, Detail().build_window
         )
-        self._reloader = PolicyReloader(policy, path, self._metrics, time.time)
+        self._reloader = PolicyReloader(policy, _policy_path(start), self._metrics, time.time)
         self._plane = DnsPlane(
             settings,
             settings.upstreams,
@@ -177,6 +179,11 @@ def _log_nothing(_event: AuditEvent) -> None:
     """The main process logs what it stores."""
 
 
+def _policy_path(start: Message) -> Path | None:
+    """None for the policy that ships."""
+    return Path(start["policy"]) if start["policy"] else None
+
+
 async def serve(end: socket.socket) -> None:
     """One worker's life, with the main process at the other end."""
     channel = await open_channel(end)
@@ -188,9 +195,8 @@ async def serve(end: socket.socket) -> None:
 
 
 async def _live(channel: Channel, start: Message, messages: AsyncIterator[Message]) -> None:
-    path = Path(start["policy"]) if start["policy"] else None
     try:
-        policy = PolicyHolder(await asyncio.to_thread(admit_policy, path))
+        policy = PolicyHolder(await asyncio.to_thread(admit_policy, _policy_path(start)))
     except PolicyError as error:
         channel.send({"is": "failed", "problem": str(error)})
         return
