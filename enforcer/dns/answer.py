@@ -4,6 +4,7 @@ Aliases, addresses and services are what the policy is asked about; places are o
 into the reply, for whoever changes it. Never raises, whatever the bytes (RFC 1035 4).
 """
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
@@ -24,9 +25,15 @@ from enforcer.policy.model import Address
 # SvcParamKeys, RFC 9460 14.3.2.
 MANDATORY, IPV4HINT, ECH, IPV6HINT = 0, 4, 5, 6
 _V4_BYTES, _V6_BYTES = 4, 16
+_RECORD_BYTES: Final = RECORD.size
 _MINIMUM_BYTES: Final = 4  # SOA's last field
 _NXDOMAIN: Final = 3
 _NO_TTL: Final = 1 << 31  # above what a TTL can be (RFC 2181 8)
+_SERVICES: Final = frozenset((HTTPS, SVCB))
+# Beside the answer section: what a client may be told unasked, and how long "no" is good for.
+_READ_BESIDE: Final = frozenset((SOA, HTTPS, SVCB))
+# Many names lead to few addresses, and an object of each takes long to make.
+_v4 = lru_cache(4096)(IPv4Address)
 
 
 class Service(NamedTuple):
@@ -66,9 +73,10 @@ class Answer(NamedTuple):
 class _Found:
     """What the records so far lead to."""
 
-    __slots__ = ("addresses", "aliases", "services")
+    __slots__ = ("addresses", "aliases", "minimum_s", "services")
 
     def __init__(self) -> None:
+        self.minimum_s: int | None = None
         self.aliases: list[bytes] = []
         self.addresses: list[Address] = []
         self.services: list[Service] = []
@@ -86,19 +94,23 @@ def _parse(reply: bytes) -> Answer:
     _, flags, questions, answers, authorities, additionals = HEADER.unpack_from(reply)
     additional = answers + authorities
     total = additional + additionals
-    at, size = _skip_questions(reply, questions), len(reply)
+    at, size = HEADER.size, len(reply)
+    for _ in range(questions):
+        at = skip_name(reply, at) + 4
     if total > MAX_RECORDS or at > size:
         raise UnreadableError
     qtype = reply[at - 4] << 8 | reply[at - 3] if questions else 0
     found = _Found()
+    addresses = found.addresses
     ttl_at: list[int] = []
-    smallest_s, minimum_s, opt_at, answered = _NO_TTL, None, None, False
+    ttls_s: list[int] = []
+    unpack, opt_at, answered = RECORD.unpack_from, None, False
     for index in range(total):
         owner_at = at
         # Most owners are a pointer to the question.
         at = at + 2 if reply[at] >= POINTER else skip_name(reply, at)
-        kind, _, ttl_s, length = RECORD.unpack_from(reply, at)
-        data_at = at + RECORD.size
+        kind, _, ttl_s, length = unpack(reply, at)
+        data_at = at + _RECORD_BYTES
         end = data_at + length
         if end > size:
             raise UnreadableError
@@ -109,33 +121,35 @@ def _parse(reply: bytes) -> Answer:
             opt_at = owner_at
         else:
             ttl_at.append(at + 4)
-            # RFC 2181 8: a TTL with its first bit set is zero.
-            smallest_s = min(smallest_s, ttl_s if ttl_s < _NO_TTL else 0)
-            if index < answers:
+            ttls_s.append(ttl_s)
+            if index >= answers:
+                if kind in _READ_BESIDE:
+                    _read_beside(reply, kind, owner_at, data_at, end, found, index < additional)
+            else:
                 answered = answered or qtype in (kind, ANY)
-                _read_record(reply, kind, owner_at, data_at, end, found)
-            elif kind in (HTTPS, SVCB):
-                found.services.append(_read_service(reply, owner_at, data_at, end))
-            elif kind == SOA and index < additional and length >= _MINIMUM_BYTES:
-                minimum_s = int.from_bytes(reply[end - _MINIMUM_BYTES : end], "big")
+                if kind == A and length == _V4_BYTES:
+                    addresses.append(_v4(reply[data_at:end]))
+                else:
+                    _read_record(reply, kind, owner_at, data_at, end, found)
         at = end
+    smallest_s = _smallest(ttls_s)
     negative = not answered or flags & RCODE == _NXDOMAIN
     return Answer(
         tuple(found.aliases),
-        tuple(found.addresses),
+        tuple(addresses),
         opt_at,
         tuple(ttl_at),
-        _keep_s(smallest_s, minimum_s) if negative else smallest_s,
+        _keep_s(smallest_s, found.minimum_s) if negative else smallest_s,
         negative,
         tuple(found.services),
     )
 
 
-def _skip_questions(reply: bytes, count: int) -> int:
-    at = HEADER.size
-    for _ in range(count):
-        at = skip_name(reply, at) + 4
-    return at
+def _smallest(ttls_s: list[int]) -> int:
+    if ttls_s and max(ttls_s) >= _NO_TTL:
+        # RFC 2181 8: a TTL with its first bit set is zero.
+        return 0
+    return min(ttls_s, default=_NO_TTL)
 
 
 def _keep_s(smallest_s: int, minimum_s: int | None) -> int | None:
@@ -146,21 +160,34 @@ def _keep_s(smallest_s: int, minimum_s: int | None) -> int | None:
 def _read_record(
     reply: bytes, kind: int, owner_at: int, data_at: int, end: int, found: _Found
 ) -> None:
-    """A record of the answer section."""
-    if kind == A:
-        if end - data_at == _V4_BYTES:
-            found.addresses.append(IPv4Address(reply[data_at:end]))
-    elif kind == AAAA:
+    """A record of the answer section that is no A."""
+    if kind == AAAA:
         if end - data_at == _V6_BYTES:
             found.addresses.append(IPv6Address(reply[data_at:end]))
     elif kind in (CNAME, DNAME):
         found.aliases.append(read_name(reply, data_at))
-    elif kind in (HTTPS, SVCB):
+    elif kind in _SERVICES:
         found.services.append(_read_service(reply, owner_at, data_at, end))
         target = read_name(reply, data_at + 2)
         # RFC 9460 2.5: "." is the owner itself, or nothing.
         if target != b"\0":
             found.aliases.append(target)
+
+
+def _read_beside(
+    reply: bytes,
+    kind: int,
+    owner_at: int,
+    data_at: int,
+    end: int,
+    found: _Found,
+    in_authority: bool,  # noqa: FBT001
+) -> None:
+    """One of _READ_BESIDE, of another section."""
+    if kind in _SERVICES:
+        found.services.append(_read_service(reply, owner_at, data_at, end))
+    elif in_authority and end - data_at >= _MINIMUM_BYTES:
+        found.minimum_s = int.from_bytes(reply[end - _MINIMUM_BYTES : end], "big")
 
 
 def _read_service(reply: bytes, owner_at: int, data_at: int, end: int) -> Service:

@@ -34,6 +34,8 @@ _NOERROR, _SERVFAIL, _NXDOMAIN = 0, 2, 3
 _RCODES_KEPT: Final = frozenset({_NOERROR, _NXDOMAIN})
 _EDE_OPTION: Final = 15  # RFC 8914 2
 _TTL: Final = struct.Struct("!I")
+_TTL_BYTES: Final = 4
+_HEADER_BYTES: Final = HEADER.size
 _ID_FLAGS: Final = struct.Struct("!HH")
 _OPTION_HEAD: Final = struct.Struct("!HH")
 # What an entry takes beside its bytes, measured on CPython 3.11: its objects and its place
@@ -94,14 +96,14 @@ class Entry:
         self._put_s = now_s
         self._ttl_s = ttl_s
         self._flags = reply[2] << 8 | reply[3]
-        self._counts = reply[4 : HEADER.size]
-        self._question = reply[HEADER.size : question_end]
+        self._counts = reply[4:_HEADER_BYTES]
+        self._question = reply[_HEADER_BYTES:question_end]
         # Joined by a TTL the pieces are the reply again, with this TTL in each record.
         pieces = []
         start = question_end
         for at in answer.ttl_at:
             pieces.append(reply[start:at])
-            start = at + _TTL.size
+            start = at + _TTL_BYTES
         pieces.append(reply[start:])
         self._pieces = pieces
         parts = len(pieces)
@@ -187,7 +189,7 @@ class Cache:
 
         A failure does not displace an answer that can still be given: that one comes back.
         """
-        rcode = reply[3] & RCODE if len(reply) >= HEADER.size else _SERVFAIL
+        rcode = reply[3] & RCODE if len(reply) >= _HEADER_BYTES else _SERVFAIL
         if rcode not in _RCODES_KEPT:
             standing = self.failed(key, now_s)
             if standing is not None:
@@ -229,13 +231,13 @@ class Cache:
             self.evicted += 1
 
     def _make(self, name: bytes, reply: bytes, now_s: float) -> Entry | None:
-        question_end = HEADER.size + len(name) + 4
+        question_end = _HEADER_BYTES + len(name) + 4
         answer = parse_answer(reply)
         if (
             answer is None
             or reply[2] << 8 & TC
             or reply[4:6] != b"\0\1"
-            or fold_wire(reply[HEADER.size : question_end - 4]) != name
+            or fold_wire(reply[_HEADER_BYTES : question_end - 4]) != name
         ):
             return None
         ede = b""

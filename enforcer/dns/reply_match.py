@@ -10,6 +10,7 @@ from typing import Final
 from enforcer.dns.wire import HEADER
 from enforcer.policy.names import fold_wire
 
+_HEADER_BYTES: Final = HEADER.size
 _QR_AND_OPCODE: Final = 0xF8
 _REPLY: Final = 0x80  # QR, and the opcode of a query
 _ONE_QUESTION: Final = b"\0\1"
@@ -41,10 +42,10 @@ class Mismatch(StrEnum):
 
 def match_reply(reply: bytes, question: bytes, *, exact_case: bool) -> Mismatch | None:
     """None when ``reply`` answers ``question`` as it was sent. The caller has matched the id."""
-    if len(reply) < HEADER.size or reply[2] & _QR_AND_OPCODE != _REPLY:
+    if len(reply) < _HEADER_BYTES or reply[2] & _QR_AND_OPCODE != _REPLY:
         return Mismatch.MALFORMED
-    end = HEADER.size + len(question)
-    echoed = reply[HEADER.size : end]
+    end = _HEADER_BYTES + len(question)
+    echoed = reply[_HEADER_BYTES:end]
     if reply[4:6] == _ONE_QUESTION:
         if echoed == question:
             return None
@@ -62,7 +63,7 @@ def match_reply(reply: bytes, question: bytes, *, exact_case: bool) -> Mismatch 
 
 def restore_question(reply: bytes, ident: int, question: bytes) -> bytes:
     """A matched reply under the client's id, with the question in the client's own letters."""
-    if len(reply) == HEADER.size:
+    if len(reply) == _HEADER_BYTES:
         return ident.to_bytes(2, "big") + reply[2:4] + _ONE_QUESTION + bytes(6) + question
-    end = HEADER.size + len(question)
-    return ident.to_bytes(2, "big") + reply[2 : HEADER.size] + question + reply[end:]
+    end = _HEADER_BYTES + len(question)
+    return ident.to_bytes(2, "big") + reply[2:_HEADER_BYTES] + question + reply[end:]

@@ -17,8 +17,9 @@ A, CNAME, AAAA, DNAME, OPT, ANY = 1, 5, 28, 39, 41, 255
 FIRST_META_TYPE: Final = 128
 EDNS_DO: Final = 0x8000
 RECORD: Final = struct.Struct("!HHIH")  # type, class, TTL, length: what follows the owner
+_HEADER_BYTES: Final = HEADER.size
 _OPT_BYTES: Final = 1 + RECORD.size
-
+_UNUSUAL_FLAGS: Final = 0xFFFF & ~(RD | AD | CD)
 
 COOKIE_OPTION: Final = 10  # RFC 7873 4
 CLIENT_SUBNET_OPTION: Final = 8  # RFC 7871 6
@@ -57,18 +58,18 @@ class Query(NamedTuple):
 def parse_query(packet: bytes) -> Query | None:
     """A query as nearly all are: one question, no record but OPT. None for all others."""
     size = len(packet)
-    if size < HEADER.size:
+    if size < _HEADER_BYTES:
         return None
     ident, flags, questions, answers, authorities, additionals = HEADER.unpack_from(packet)
-    if flags & ~(RD | AD | CD) or questions != 1 or answers or authorities or additionals > 1:
+    if flags & _UNUSUAL_FLAGS or questions != 1 or answers or authorities or additionals > 1:
         return None
-    at = HEADER.size
+    at = _HEADER_BYTES
     while at < size and (length := packet[at]):
         if length > MAX_LABEL_BYTES:
             return None
         at += 1 + length
     end = at + 5
-    if end > size or at + 1 - HEADER.size > MAX_WIRE_BYTES:
+    if end > size or at >= _HEADER_BYTES + MAX_WIRE_BYTES:
         return None
     qtype = packet[at + 1] << 8 | packet[at + 2]
     if packet[at + 3] or packet[at + 4] != IN or not is_data_type(qtype):
@@ -80,12 +81,12 @@ def parse_query(packet: bytes) -> Query | None:
             return None
     elif end != size:
         return None
-    name = fold_wire(packet[HEADER.size : at + 1])
-    return Query(ident, flags, name, qtype, packet[HEADER.size : end], edns)
+    name = fold_wire(packet[_HEADER_BYTES : at + 1])
+    return Query(ident, flags, name, qtype, packet[_HEADER_BYTES:end], edns)
 
 
 def is_data_type(qtype: int) -> bool:
-    return qtype == ANY or (0 < qtype < FIRST_META_TYPE and qtype != OPT) or qtype > ANY
+    return (0 < qtype < FIRST_META_TYPE and qtype != OPT) or qtype >= ANY
 
 
 def is_cookie(data: bytes) -> bool:

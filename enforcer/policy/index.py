@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from enforcer.policy.lists import NameList
 from enforcer.policy.model import Action, Request, Rule
 from enforcer.policy.name_table import NameTable
-from enforcer.policy.names import MAX_LABELS, MAX_WIRE_BYTES
+from enforcer.policy.names import MAX_LABELS, MAX_WIRE_BYTES, suffixes
 from enforcer.policy.pattern import compile_pattern, literal_tail
 from enforcer.policy.prefix_table import PrefixTable
 from enforcer.policy.specificity import (
@@ -78,16 +78,16 @@ class _Listed(NamedTuple):
     as_exact: _ByLabels
     as_suffix: _ByLabels
 
-    def find(self, suffixes: list[str]) -> Candidate | None:
-        """The closest entry; ``suffixes`` are the name, and what is above it, upwards."""
+    def find(self, names: list[str]) -> Candidate | None:
+        """The closest entry; ``names`` are the name, and what is above it, upwards."""
         exact, table, below, as_exact, as_suffix = self
-        if exact is not None and suffixes[0] in exact:
-            return as_exact[len(suffixes)]
-        labels = len(suffixes)
-        for suffix in suffixes:
+        if exact is not None and names[0] in exact:
+            return as_exact[len(names)]
+        labels = len(names)
+        for suffix in names:
             if table is not None and suffix in table:
                 return as_suffix[labels]
-            if below is not None and suffix is not suffixes[0] and suffix in below:
+            if below is not None and suffix is not names[0] and suffix in below:
                 return as_suffix[labels]
             labels -= 1
         return None
@@ -134,12 +134,9 @@ class NameIndex:
         if not name:
             return found
         # Longer than any name on the wire: no reason to walk all of it.
-        suffix, suffixes = name, []
-        if len(name) > MAX_WIRE_BYTES:
-            suffix, suffixes = _last_labels(name), [name]
+        suffix = name if len(name) <= MAX_WIRE_BYTES else _last_labels(name)
         by_suffix = self._suffix
         while suffix:
-            suffixes.append(suffix)
             if suffix in by_suffix:
                 for candidate in by_suffix[suffix]:
                     matches = candidate.matches
@@ -148,10 +145,16 @@ class NameIndex:
             suffix = suffix.partition(".")[2]
         if self._anywhere:
             found += [each for each in self._anywhere if each.matches and each.matches(name)]
-        for listed in self._lists:
-            if closest := listed.find(suffixes):
-                found.append(closest)
+        if self._lists:
+            self._find_listed(name, found)
         return found
+
+    def _find_listed(self, name: str, found: list[Candidate]) -> None:
+        long = len(name) > MAX_WIRE_BYTES
+        names = [name, *suffixes(_last_labels(name))] if long else list(suffixes(name))
+        for listed in self._lists:
+            if closest := listed.find(names):
+                found.append(closest)
 
 
 def _listed(rule: Rule, names: NameList) -> _Listed:

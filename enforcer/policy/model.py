@@ -45,6 +45,10 @@ class Action(StrEnum):
     MONITOR = "monitor"
 
 
+# Asked for at every query; a member is looked up in Python, each time.
+_ALLOW, _BLOCK = Action.ALLOW, Action.BLOCK
+
+
 class Mode(StrEnum):
     """What the operator wants of the whole policy: ``monitor`` blocks nothing."""
 
@@ -293,12 +297,12 @@ class Verdict(NamedTuple):
 
     @property
     def blocks(self) -> bool:
-        return self.action is Action.BLOCK
+        return self.action is _BLOCK
 
     @property
     def recorded(self) -> bool:
         """Whether the audit trail wants it: all but a plain allow."""
-        return self.action is not Action.ALLOW or self.connect_url is not None
+        return self.action is not _ALLOW or self.connect_url is not None
 
     def explain(self, hint: str) -> str:
         """One sentence for whoever was refused; ``hint`` is the Connect URL to use."""

@@ -11,6 +11,7 @@ MAX_LABEL_BYTES = 63  # RFC 1035 2.3.4
 MAX_WIRE_BYTES = 255  # the same
 MAX_LABELS = 127  # what 255 bytes have room for
 _PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b'.\\"')
+_DOT = ord(".")
 _PLAIN_OR_DOT = bytes(_PLAIN) + b"."
 _HOST_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
 _FOLD = bytes(b + 32 if 0x41 <= b <= 0x5A else b for b in range(256))  # noqa: PLR2004 ASCII A to Z
@@ -79,18 +80,27 @@ def to_wire(name: str) -> bytes:
 
 def from_wire(wire: bytes) -> str:
     """Folded text of an uncompressed wire name."""
-    wire = wire.translate(_FOLD)
+    folded = bytearray(wire.translate(_FOLD))
+    at = labels = 0
+    while length := folded[at]:
+        folded[at] = _DOT
+        at += 1 + length
+        labels += 1
+    text = folded[1:at]
+    # Nearly every name: nothing in it needs an escape.
+    if not text.translate(None, _PLAIN_OR_DOT) and text.count(b".") < (labels or 1):
+        return text.decode("ascii")
+    return _escaped(fold_wire(wire))
+
+
+def _escaped(wire: bytes) -> str:
     labels = []
     at = 0
     while length := wire[at]:
-        start = at + 1
-        at = start + length
-        labels.append(wire[start:at])
-    text = b".".join(labels)
-    # Nearly every name: nothing in it needs an escape.
-    if not text.translate(None, _PLAIN_OR_DOT) and text.count(b".") < (len(labels) or 1):
-        return text.decode("ascii")
-    return ".".join(map(_escape, labels))
+        end = at + 1 + length
+        labels.append(_escape(wire[at + 1 : end]))
+        at = end
+    return ".".join(labels)
 
 
 def _escape(label: bytes) -> str:
