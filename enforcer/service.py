@@ -20,6 +20,7 @@ from enforcer.audit.sinks import bind_event_log
 from enforcer.audit.store import Store
 from enforcer.audit.trail import Trail
 from enforcer.dns_plane import DnsPlane, ListenError
+from enforcer.garbage import make_collections_rare
 from enforcer.metrics import Metrics
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.holder import PolicyHolder
@@ -120,6 +121,7 @@ class Service:
         except StartError:
             await self._end(0)
             raise
+        make_collections_rare()
         self.reloader.start()
         if self._transfers:
             self._transfers.start()

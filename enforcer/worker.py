@@ -25,6 +25,7 @@ from enforcer.audit.window import MAX_CLIENTS, MAX_DETAILED, Window
 from enforcer.channel import Channel, ChannelError, Message, frame, open_channel
 from enforcer.dns.sockets import SharePort
 from enforcer.dns_plane import DnsPlane, ListenError
+from enforcer.garbage import make_collections_rare
 from enforcer.metrics import Metrics
 from enforcer.policy.admit import admit_policy
 from enforcer.policy.holder import PolicyHolder
@@ -136,6 +137,7 @@ class Worker:
         listening = await self._plane.listen(**where, share=SharePort(message["share_port"]))
         self._report_counts()
         self._channel.send({"is": "ready", "listening": listening})
+        make_collections_rare()
         self._reloader.start()
         self._reporting = asyncio.get_running_loop().create_task(self._keep_reporting())
 
