@@ -393,7 +393,7 @@ class Responder:
         self, asked: Asked, request: Request, verdict: Verdict, origin: str
     ) -> AuditEvent | None:
         """Count it, and record it where its verdict wants it; what was recorded."""
-        self._queries.add(verdict.action, asked.asker.transport)
+        self._queries.cell(verdict.action, asked.asker.transport).value += 1
         self._answers[origin].value += 1
         if not verdict.recorded:
             return None

@@ -152,9 +152,7 @@ class NameIndex:
     def _find_listed(self, name: str, found: list[Candidate]) -> None:
         long = len(name) > MAX_WIRE_BYTES
         names = [name, *suffixes(_last_labels(name))] if long else list(suffixes(name))
-        for listed in self._lists:
-            if closest := listed.find(names):
-                found.append(closest)
+        found += filter(None, (listed.find(names) for listed in self._lists))
 
 
 def _listed(rule: Rule, names: NameList) -> _Listed:

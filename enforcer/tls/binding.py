@@ -48,6 +48,8 @@ class Bindings:
         self._grace_s = grace_s
         self._clients: OrderedDict[Address, _Client] = OrderedDict()
         self._count = 0
+        self._latest_client: Address | None = None
+        self._latest: _Client | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -66,12 +68,14 @@ class Bindings:
         ``targets`` are the names of HTTPS and SVCB targets: a client looks their addresses
         up and then says the first name in its SNI (RFC 9460 3).
         """
-        found = self._clients.get(client)
+        # An address is hashed in Python, and many questions in a row are one client's.
+        found = self._latest if client is self._latest_client else self._clients.get(client)
         if found is None:
             found = self._clients[client] = _Client(now_s)
         elif now_s - found.seen_s > _ORDER_S:
             self._clients.move_to_end(client)
             found.seen_s = now_s
+        self._latest_client, self._latest = client, found
         names = found.names
         until_s = now_s + ttl_s + self._grace_s
         known = names.get(name)
@@ -112,6 +116,7 @@ class Bindings:
     def _forget_client(self) -> None:
         _, forgotten = self._clients.popitem(last=False)
         self._count -= len(forgotten.names)
+        self._latest_client = self._latest = None
 
 
 def _current(names: dict[str, _Binding], name: str, now_s: float) -> _Binding | None:
