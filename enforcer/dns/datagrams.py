@@ -208,7 +208,8 @@ class Datagrams:
         self.sock.close()
 
     def _hand_on(self, packet: bytes, client: bytes, at: int, hand_on: HandOn) -> None:
-        name = bytes(self._in_names[at * _NAME_BYTES : (at + 1) * _NAME_BYTES])
+        name_at = at * _NAME_BYTES
+        name = bytes(self._in_names[name_at : name_at + _NAME_BYTES])
         if name[_PORT] == b"\0\0":
             # Nobody can be answered there: a forged packet.
             return

@@ -83,16 +83,16 @@ class Forwarder:
 
     def submit(self, query: Query, deliver: Deliver) -> None:
         """``deliver`` is called once, with the reply or None, now or later; it must not raise."""
-        edns = query.edns
+        _, flags, name, qtype, _, edns = query
         subnet = edns.client_subnet if edns is not None and self._forward_client_subnet else b""
         do = None if edns is None else edns.do
-        key = (query.name, query.qtype, query.flags, do, subnet)
+        key = (name, qtype, flags, do, subnet)
         inquiry = self._asking.get(key)
         if inquiry is not None:
             self._coalesced.value += 1
             inquiry.join(query, deliver)
             return
-        group = self._routes.find(query.name)
+        group = self._routes.find(name)
         if not group.links or len(self._asking) >= MAX_INQUIRIES:
             deliver(None)
             return

@@ -146,13 +146,13 @@ class Inquiry:
             return None
         link = attempt.link
         read = read_reply(reply, link.cookies, keep_opt=self.query.edns is not None)
-        fault = read.fault
+        message, extended_rcode, fault = read
         if fault is not None and fault is CookieFault.OTHER:
             return Mismatch.OTHER_COOKIE
         self._open.remove(attempt)
         link.answered.value += 1
-        rcode = read.extended_rcode << 4 | read.message[3] & _RCODE
-        helpful = not rcode or (rcode not in _UNHELPFUL and not read.extended_rcode)
+        rcode = extended_rcode << 4 | message[3] & _RCODE
+        helpful = not rcode or (rcode not in _UNHELPFUL and not extended_rcode)
         if helpful:
             # How long TCP takes says nothing of UDP.
             rtt_s = None if link.is_beside(attempt.channel) else now_s - attempt.sent_s
@@ -161,18 +161,18 @@ class Inquiry:
             link.was_unhelpful(now_s)
         if self._ended is None:
             return None
-        truncated = read.message[2] & _TC
+        truncated = message[2] & _TC
         nothing_wrong = helpful and fault is None and not truncated
         if not nothing_wrong and self._asked_otherwise(attempt, read, rcode, now_s):
             return None
         if helpful and not truncated:
             if self._plain and not attempt.opt:
                 link.does_not_know_edns(now_s)
-            self._finish(read.message)
+            self._finish(message)
             return None
-        if not (read.extended_rcode or truncated):
+        if not (extended_rcode or truncated):
             # Without the extended code, or the rest, it would say something else.
-            self._best = self._best or read.message
+            self._best = self._best or message
         self._go_on(now_s)
         return None
 
@@ -237,12 +237,11 @@ class Inquiry:
     def _send(
         self, link: UpstreamLink, now_s: float, *, over_stream: bool = False, plain: bool = False
     ) -> None:
-        query = self.query
-        edns = query.edns
+        _, flags, _, _, question, edns = self.query
         channel = link.channel(now_s, over_stream=over_stream)
         opt = b"" if plain else link.opt(now_s, edns, self._subnet)
         expires_s = min(now_s + self._limits.timeout_s, self._deadline_s)
-        attempt = Attempt(self, link, channel, query.flags, query.question, opt, now_s, expires_s)
+        attempt = Attempt(self, link, channel, flags, question, opt, now_s, expires_s)
         self._open.append(attempt)
         channel.send(attempt)
 

@@ -67,6 +67,7 @@ MAX_SIDE_BY_SIDE: Final = 32
 # Where an answer comes from, as it is counted.
 ORIGINS: Final = ("policy", "cache", "stale", "upstream", "local", "failed")
 _BLOCK: Final = Action.BLOCK
+_DNS: Final = Plane.DNS
 _FOREVER_S: Final = float("inf")
 # TTLs count down by whole seconds.
 _TICK_S: Final = 1.0
@@ -102,6 +103,10 @@ class Step(Enum):
     ANSWER = "answer"
     DELEGATION = "delegation"
     REWRITE = "rewrite"
+
+
+# A member is looked up in Python, each time.
+_ANSWER, _DELEGATION, _REWRITE = Step.ANSWER, Step.DELEGATION, Step.REWRITE
 
 
 class Ask(NamedTuple):
@@ -158,6 +163,7 @@ class Responder:
         self._shared = shared or build_shared()
         self._queries = metrics.dns_queries
         self._answers = {origin: metrics.dns_answers.cell(origin) for origin in ORIGINS}
+        self._cache = self._shared.cache
         self._passes_subnet = self._shared.passes_subnet
         self._prefetches = metrics.dns_prefetches
         self._discarded = metrics.dns_discarded
@@ -171,31 +177,40 @@ class Responder:
                 self._discarded.add("malformed" if unusual is None else "unsupported")
                 return unusual
             query = unusual
-        if query.edns is not None and query.edns.cookie and self._shared.cookies:
-            reply = self._shared.cookies.reply(query.edns.cookie, asker.client, now_s)
-            query = query._replace(edns=query.edns._replace(cookie=reply.cookie))
+        edns = query.edns
+        if edns is not None and edns.cookie and self._shared.cookies:
+            reply = self._shared.cookies.reply(edns.cookie, asker.client, now_s)
+            query = query._replace(edns=edns._replace(cookie=reply.cookie))
             if self._shared.require_cookies and not reply.valid and asker.transport == UDP:
                 self._discarded.add("bad_cookie")
                 return build_bad_cookie(query)
         policy = self._policy.current
-        request = _request(query, asker, now_s)
+        _, _, name, qtype, _, _ = query
+        client, transport, _ = asker
+        # By place: names for them cost as much as all the rest of it.
+        request = Request(
+            *(_DNS, from_wire(name), None, None, client, None, None),
+            *(now_s, qtype, transport != UDP),
+        )
         verdict = decide(policy, request)
         asked = Asked(packet, query, asker, request, policy, verdict)
         if verdict.action is _BLOCK:
             return self._block(asked, verdict, _FOREVER_S, now_s)
-        local = answer_special(query.name, query.qtype)
-        if local and not self._shared.is_routed(query.name):
+        local = answer_special(name, qtype)
+        if local and not self._shared.is_routed(name):
             self._conclude(asked, request, verdict, "local")
             return _fit(asked, build_local(query, local))
-        if query.qtype == ANY and self._shared.minimal_any and asker.transport == UDP:
+        if qtype == ANY and self._shared.minimal_any and transport == UDP:
             self._conclude(asked, request, verdict, "local")
             return build_minimal_any(query)
-        hit = None if self._is_for_subnet(query) else self._shared.cache.get(_key(query), now_s)
+        is_own = self._passes_subnet and self._is_for_subnet(query)
+        hit = None if is_own else self._cache.get(_key(query), now_s)
         if hit is None or (hit.stale and hit.prefetch):
-            return Ask((_upstream_query(query),), Step.ANSWER, asked, older=hit is not None)
+            older = hit is not None
+            return Ask((_upstream_query(query),), _ANSWER, asked, None, "upstream", 0, older)
         if hit.prefetch:
             self._prefetches.add()
-            self.later.append(Ask((_upstream_query(query),), Step.ANSWER))
+            self.later.append(Ask((_upstream_query(query),), _ANSWER))
         return self._settle(asked, hit.entry, "stale" if hit.stale else "cache", now_s)
 
     def resume(self, ask: Ask, replies: Iterable[bytes | None], now_s: float) -> bytes | Ask | None:
@@ -203,18 +218,18 @@ class Responder:
 
         ``replies`` are those to the Ask's queries, in their order, None for none.
         """
-        asked, shared = ask.asked, self._shared
-        if ask.step is Step.DELEGATION:
-            for query, reply in zip(ask.queries, replies, strict=True):
-                shared.delegations.learn(query, reply, now_s)
-            if asked is None or ask.content is None:
+        queries, step, asked, content, origin, rounds, _ = ask
+        if step is _DELEGATION:
+            for query, reply in zip(queries, replies, strict=True):
+                self._shared.delegations.learn(query, reply, now_s)
+            if asked is None or content is None:
                 return None
-            return self._settle(asked, ask.content, ask.origin, now_s, ask.rounds)
-        (query,), (reply,) = ask.queries, replies
+            return self._settle(asked, content, origin, now_s, rounds)
+        (query,), (reply,) = queries, replies
         content = self._take(query, reply, now_s)
         if asked is None:
             return None
-        if ask.step is Step.REWRITE:
+        if step is _REWRITE:
             return self._finish_rewrite(asked, query, content, now_s)
         if content is None:
             return self._fail(asked, Ede.NO_REACHABLE_AUTHORITY, "no upstream answers")
@@ -241,13 +256,13 @@ class Responder:
 
     def _take(self, query: Query, reply: bytes | None, now_s: float) -> Content | None:
         """A reply that upstream gave, or what there is in its place."""
-        cache, key = self._shared.cache, _key(query)
+        is_cached = not (self._passes_subnet and self._is_for_subnet(query))
         if reply is None:
             self._discarded.add("upstream_failed")
-            return None if self._is_for_subnet(query) else cache.failed(key, now_s)
-        if self._is_for_subnet(query):
+            return self._cache.failed(_key(query), now_s) if is_cached else None
+        if not is_cached:
             return Uncached(reply)
-        return cache.put(key, reply, now_s) or Uncached(reply)
+        return self._cache.put(_key(query), reply, now_s) or Uncached(reply)
 
     def _settle(
         self, asked: Asked, content: Content, origin: str, now_s: float, rounds: int = 0
@@ -279,8 +294,8 @@ class Responder:
         self, asked: Asked, content: Content, now_s: float, rounds: int
     ) -> Ask | tuple[Request, Verdict]:
         """The verdict on the name and on all that it leads to, or what is to be known before."""
-        policy, answer = asked.policy, content.answer
-        request, verdict = asked.request, asked.verdict
+        answer = content.answer
+        _, _, _, request, policy, verdict = asked
         if answer is None or verdict.action is _BLOCK or verdict.passthru:
             return request, verdict
         facts: Mapping[bytes, NsFacts] = {}
@@ -305,18 +320,19 @@ class Responder:
         self, asked: Asked, content: Content, request: Request, verdict: Verdict, now_s: float
     ) -> bytes | None:
         """What the client gets of an answer; None when it cannot be made fit to be given."""
-        response = content.render_for(asked.query, now_s)
-        if content.answer is None:
+        query, answer = asked.query, content.answer
+        response = content.render_for(query, now_s)
+        if answer is None:
             # Nobody knows what it says, or what OPT would be behind.
             return _fit(asked, response)
-        if content.answer.services and not verdict.passthru:
-            strip = find_strip(asked.policy, request, content.answer)
-            stripped = strip_services(response, content.answer, strip) if strip else response
+        if answer.services and not verdict.passthru:
+            strip = find_strip(asked.policy, request, answer)
+            stripped = strip_services(response, answer, strip) if strip else response
             if stripped is None:
                 return None
             response = stripped
-        if asked.query.edns is not None:
-            response = add_opt(asked.query, response, content.ede)
+        if query.edns is not None:
+            response = add_opt(query, response, content.ede)
         return _fit(asked, response)
 
     def _cannot_read(self, asked: Asked) -> bytes:
@@ -436,14 +452,14 @@ class Responder:
 
 
 def _key(query: Query) -> Key:
-    return query.name, query.qtype, query.edns is not None and query.edns.do, bool(query.flags & CD)
+    _, flags, name, qtype, _, edns = query
+    return name, qtype, edns is not None and edns.do, bool(flags & CD)
 
 
 def _upstream_query(query: Query) -> Query:
     """Upstream is always asked to resolve, and to say whether it validated (RFC 6840 5.7)."""
-    return Query(
-        query.id, query.flags | RD | AD, query.name, query.qtype, query.question, query.edns
-    )
+    ident, flags, name, qtype, question, edns = query
+    return Query(ident, flags | RD | AD, name, qtype, question, edns)
 
 
 def _until(content: Content, now_s: float) -> float:
@@ -458,11 +474,3 @@ def _fit(asked: Asked, response: bytes) -> bytes:
     if len(response) <= MIN_UDP_BYTES or asked.asker.transport != UDP:
         return response
     return fit_udp(asked.query, response)
-
-
-def _request(query: Query, asker: Asker, now_s: float) -> Request:
-    # By place: names for them cost as much as all the rest of it.
-    return Request(
-        *(Plane.DNS, from_wire(query.name), None, None, asker.client, None, None),
-        *(now_s, query.qtype, asker.transport != UDP),
-    )
