@@ -99,6 +99,7 @@ class Flow:
         self._upstream: Collector | None = None
         self._said_yes = plane is Plane.TLS
         self._let_go = False
+        self._joined: Splice | None = None
 
     async def run(self) -> None:
         try:
@@ -291,7 +292,8 @@ class Flow:
             raise Discard("client_gone")
         if self._upstream.lost:
             raise Discard("upstream_gone")
-        return Splice(self._client, self._upstream, self._passed)
+        self._joined = Splice(self._client, self._upstream, self._passed)
+        return self._joined
 
     def _let_pass(
         self, splice: Splice, destination: Destination, address: Address, spoken: Spoken
@@ -328,10 +330,17 @@ class Flow:
     async def _refuse(self, refusal: Refusal) -> None:
         # On record at once: the client may take its time to listen.
         self._inquiry.conclude()
+        if self._joined:
+            # A server that spoke first has nothing more to say behind the last words.
+            self._joined.upstream.watch = _pass_nothing
         answer = refuse.build_answer(
             refusal, self._plane, said_yes=self._said_yes, words=self._client.buffer
         )
         await refuse.answer_and_wait(self._client, answer)
+
+
+def _pass_nothing(_: bytes) -> bool:
+    return False
 
 
 def _anything(data: bytearray) -> int | NeedMore:

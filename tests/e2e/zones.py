@@ -71,8 +71,10 @@ def _records(hosts: Mapping[str, Dual]) -> Iterable[str]:
     yield ". NS ns.example."
     yield f"ns.example. A {RESOLVER.v4}"
     for host, address in hosts.items():
-        yield f"{host}. A {address.v4}"
-        yield f"{host}. AAAA {address.v6}"
+        # It is led elsewhere under way, and what a cache holds must not hide that.
+        ttl = 0 if host == CONNECT_URL else TTL_SECONDS
+        yield f"{host}. {ttl} A {address.v4}"
+        yield f"{host}. {ttl} AAAA {address.v6}"
     yield f"{CLOAK}. CNAME {DEFAULT_INGRESS}."
     yield f"{DOUBLE_CLOAK}. CNAME {CLOAK}."
     yield f"{HARMLESS_ALIAS}. CNAME {WEB_HOST}."
