@@ -78,7 +78,7 @@ def build_blocked(query: Query, verdict: Verdict, text: str) -> bytes:
     For refusals that are answers in full: not those that drop, truncate or lead elsewhere.
     Negative ones have a SOA, to be cached by (RFC 2308 5).
     """
-    opt = build_opt(query, build_ede(Ede.BLOCKED, text))
+    opt = build_opt(query, build_ede(Ede.BLOCKED, text)) if query.edns is not None else b""
     match verdict.refusal:
         case Refusal.REFUSED:
             return _build(query, _REFUSED, opt=opt)
