@@ -131,7 +131,7 @@ def run(config: ConfigOption = None) -> None:
 
     settings = _settings(config)
     if settings.dns.transfers:
-        from enforcer.dns.transfer import TransferError, fetch_missing
+        from enforcer.dns.transfers.transfer import TransferError, fetch_missing
 
         try:
             fetch_missing(settings.dns.transfers)

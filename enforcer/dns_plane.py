@@ -8,14 +8,14 @@ from typing import Final
 
 from enforcer.audit.event import AuditEvent, Record
 from enforcer.dns.cache import Cache, CacheLimits
-from enforcer.dns.cookies import SECRET_BYTES, Cookies
 from enforcer.dns.delegation import Delegations
-from enforcer.dns.dot import CertificateError, DotCertificate
-from enforcer.dns.forwarder import build_forwarder
+from enforcer.dns.packets.cookies import SECRET_BYTES, Cookies
 from enforcer.dns.resolve import Resolver
 from enforcer.dns.responder import Responder, Shared
-from enforcer.dns.server import DnsServer, build_serving
-from enforcer.dns.sockets import SharePort
+from enforcer.dns.serving.dot import CertificateError, DotCertificate
+from enforcer.dns.serving.server import DnsServer, build_serving
+from enforcer.dns.serving.sockets import SharePort
+from enforcer.dns.upstream.forwarder import build_forwarder
 from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.names import to_wire

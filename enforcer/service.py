@@ -28,7 +28,7 @@ from enforcer.reload import PolicyReloader
 from enforcer.settings.endpoint import Endpoint, cannot_listen
 from enforcer.settings.gateway import Settings
 from enforcer.settings.load import system_upstreams
-from enforcer.workers import WorkerError, Workers
+from enforcer.workers.pool import WorkerError, Workers
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Service:
             )
         self._transfers = None
         if settings.dns.transfers:
-            from enforcer.dns.transfer import ZoneTransfers  # noqa: PLC0415 few have any
+            from enforcer.dns.transfers.transfer import ZoneTransfers  # noqa: PLC0415 few have any
 
             self._transfers = ZoneTransfers(settings.dns.transfers, self.metrics, clock)
         self._tls = None

@@ -17,9 +17,11 @@ MAX_MEDIAN_LINES = 200
 NO_NAMES = {"base", "common", "core", "helper", "helpers", "manager", "misc", "util", "utils"}
 # A visible list: each is shown by the tests of what it is for.
 WITHOUT_TWIN = {
+    "dns/ask": "tuples; unit/dns/test_responder.py passes all of them on",
+    "workers/pool": "integration/test_workers.py and test_workers_life.py run pools",
     "__main__": "two lines; every test that runs a command runs it",
-    "dns/attempt": "tests/unit/dns/test_inquiry.py makes them",
-    "dns/upstream_link": "the same",
+    "dns/upstream/attempt": "tests/unit/dns/test_inquiry.py makes them",
+    "dns/upstream/link": "the same",
     "proxy/dial": "integration/test_gate.py dials what answers, refuses and is silent",
     "proxy/flow": "integration/test_gate.py plays whole flows",
     "settings/gateway": "tests/unit/settings/test_load.py loads it",

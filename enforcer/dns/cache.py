@@ -16,10 +16,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from enforcer.dns.answer import Answer, parse_answer
-from enforcer.dns.rebuild import rebuild
-from enforcer.dns.response import pass_on_flags
-from enforcer.dns.wire import HEADER, RCODE, RECORD, TC, Query
+from enforcer.dns.packets.answer import Answer, parse_answer
+from enforcer.dns.packets.rebuild import rebuild
+from enforcer.dns.packets.response import pass_on_flags
+from enforcer.dns.packets.wire import HEADER, RCODE, RECORD, TC, Query
 from enforcer.policy.names import fold_wire
 
 # Folded qname in wire form, qtype, DO, CD: all that an upstream's answer depends on.

@@ -14,9 +14,9 @@ what was learnt longest ago is forgotten first.
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
-from enforcer.dns.answer import parse_answer
-from enforcer.dns.records import NS, SOA, UNREADABLE, Record, read_name, walk_records
-from enforcer.dns.wire import AAAA, HEADER, IN, RCODE, RD, A, Query
+from enforcer.dns.packets.answer import parse_answer
+from enforcer.dns.packets.records import NS, SOA, UNREADABLE, Record, read_name, walk_records
+from enforcer.dns.packets.wire import AAAA, HEADER, IN, RCODE, RD, A, Query
 from enforcer.policy.model import Address
 from enforcer.policy.names import from_wire
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from enforcer.dns.answer import Answer
 from enforcer.dns.delegation import UNKNOWN, NsFacts
-from enforcer.dns.svcb import Strip
+from enforcer.dns.packets.answer import Answer
+from enforcer.dns.packets.svcb import Strip
 from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
 from enforcer.policy.model import Action, Address, Mode, Request, StripEch, Verdict

@@ -17,9 +17,10 @@ from typing import Final
 
 from enforcer.audit.event import AuditEvent
 from enforcer.audit.window import LEFT_OUT
-from enforcer.dns.datagrams import MAX_ANSWER_BYTES, unpack_address
-from enforcer.dns.wire import HEADER
+from enforcer.dns.packets.response import MAX_UDP_BYTES
+from enforcer.dns.packets.wire import HEADER
 from enforcer.metrics import Cell
+from enforcer.policy.addresses import unpack_address
 from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.model import Address
 from enforcer.policy.names import fold_wire
@@ -153,7 +154,7 @@ class QuickPath:
         if (
             policy is not self._policy
             or len(tail) not in _PLAIN_TAIL_BYTES
-            or len(known.response) + 2 > MAX_ANSWER_BYTES
+            or len(known.response) + 2 > MAX_UDP_BYTES
         ):
             return
         packed = client.packed

@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from enforcer.dns.answer import Answer, parse_answer
 from enforcer.dns.filters import judge_answer
-from enforcer.dns.forwarder import Forwarder
-from enforcer.dns.wire import AAAA, IN, RD, A, Query
+from enforcer.dns.packets.answer import Answer, parse_answer
+from enforcer.dns.packets.wire import AAAA, IN, RD, A, Query
+from enforcer.dns.upstream.forwarder import Forwarder
 from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.model import Address, Plane, Request, Verdict
 from enforcer.policy.names import to_wire

@@ -12,18 +12,17 @@ said; the policy in force is asked each time.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from enforcer.audit.event import AuditEvent, Record, audit_event
+from enforcer.dns.ask import UDP, Ask, Asked, Asker, Content, Step
 from enforcer.dns.cache import Cache, CacheLimits, Entry, Key
-from enforcer.dns.cookies import Cookies
 from enforcer.dns.delegation import Delegations, NsFacts
 from enforcer.dns.filters import find_strip, judge_answer
-from enforcer.dns.message import read_query
-from enforcer.dns.quick import Known, QuickPath
-from enforcer.dns.response import (
+from enforcer.dns.packets.cookies import Cookies
+from enforcer.dns.packets.message import read_query
+from enforcer.dns.packets.response import (
     MIN_UDP_BYTES,
     Ede,
     add_opt,
@@ -36,13 +35,13 @@ from enforcer.dns.response import (
     build_truncated,
     fit_udp,
 )
+from enforcer.dns.packets.svcb import strip_services
+from enforcer.dns.packets.wire import AD, ANY, CD, RD, Query, parse_query
+from enforcer.dns.quick import Known, QuickPath
 from enforcer.dns.rewrite import build_rewritten, rewrite_target, target_query
 from enforcer.dns.special_use import answer_special
-from enforcer.dns.svcb import strip_services
 from enforcer.dns.uncached import Uncached
-from enforcer.dns.wire import AD, ANY, CD, RD, Query, parse_query
 from enforcer.metrics import Metrics
-from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
 from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.model import (
@@ -58,7 +57,6 @@ from enforcer.policy.model import (
 from enforcer.policy.names import from_wire
 from enforcer.tls.binding import Bindings
 
-UDP, TCP, DOT = "udp", "tcp", "dot"
 # Names of one chain whose zones are looked for, and rounds of questions for them: each name
 # takes two or three, and a chain is known at once.
 MAX_CHAIN: Final = 16
@@ -72,56 +70,8 @@ _FOREVER_S: Final = float("inf")
 # TTLs count down by whole seconds.
 _TICK_S: Final = 1.0
 
-Content: TypeAlias = Entry | Uncached
-
-
-class Asker(NamedTuple):
-    """Who asks, and over what: ``udp``, ``tcp`` or ``dot``.
-
-    ``admitted`` says that it is known already to be one who may ask.
-    """
-
-    client: Address
-    transport: str
-    admitted: bool = False
-
-
-class Asked(NamedTuple):
-    """A client's query, and what the policy said of its name."""
-
-    packet: bytes
-    query: Query
-    asker: Asker
-    request: Request
-    policy: CompiledPolicy
-    verdict: Verdict
-
-
-class Step(Enum):
-    """What an Ask is for."""
-
-    ANSWER = "answer"
-    DELEGATION = "delegation"
-    REWRITE = "rewrite"
-
-
 # A member is looked up in Python, each time.
 _ANSWER, _DELEGATION, _REWRITE = Step.ANSWER, Step.DELEGATION, Step.REWRITE
-
-
-class Ask(NamedTuple):
-    """Questions for the upstreams, side by side. ``asked`` waits for the replies, if any does.
-
-    ``older`` says that something can be given in their place if they take long.
-    """
-
-    queries: tuple[Query, ...]
-    step: Step
-    asked: Asked | None = None
-    content: Content | None = None
-    origin: str = "upstream"
-    rounds: int = 0
-    older: bool = False
 
 
 class Shared(NamedTuple):

@@ -6,8 +6,8 @@ answer of the name's owner. Not quick: dnspython writes the names anew.
 
 from typing import Final
 
-from enforcer.dns.response import BLOCKED_TTL_S, MAX_MESSAGE_BYTES, build_opt
-from enforcer.dns.wire import IN, RA, RD, Query
+from enforcer.dns.packets.response import BLOCKED_TTL_S, MAX_MESSAGE_BYTES, build_opt
+from enforcer.dns.packets.wire import IN, RA, RD, Query
 from enforcer.policy.names import to_wire
 
 _WILDCARD = "*."

@@ -6,10 +6,11 @@ its own for. ``local`` (RFC 6762) is not among them: companies have domains ther
 """
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final
 
-from enforcer.dns.records import NS, SOA
-from enforcer.dns.wire import AAAA, ANY, A
+from enforcer.dns.packets.records import NS, SOA
+from enforcer.dns.packets.response import LocalAnswer
+from enforcer.dns.packets.wire import AAAA, ANY, A
 from enforcer.policy.model import LocalRecord
 from enforcer.policy.names import to_wire
 
@@ -51,18 +52,6 @@ _LOOPBACK_REVERSED: Final = {
 }
 # RFC 9462 6.4: this resolver's own encrypted entrances, of which it tells none.
 _RESOLVER: Final = "resolver.arpa"
-
-
-class LocalAnswer(NamedTuple):
-    """What is answered: records of the name that was asked for, or none.
-
-    Without records the SOA goes into the authority section, with ``zone`` as its owner.
-    """
-
-    nxdomain: bool
-    records: tuple[LocalRecord, ...]
-    zone: bytes
-    soa: LocalRecord
 
 
 def _soa(zone: bytes) -> LocalRecord:

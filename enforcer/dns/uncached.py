@@ -3,10 +3,10 @@
 Such as one whose TTL is zero, one that refuses, or one that cannot be read. Pure.
 """
 
-from enforcer.dns.answer import Answer, parse_answer
-from enforcer.dns.rebuild import rebuild
-from enforcer.dns.response import pass_on_flags
-from enforcer.dns.wire import HEADER, Query
+from enforcer.dns.packets.answer import Answer, parse_answer
+from enforcer.dns.packets.rebuild import rebuild
+from enforcer.dns.packets.response import pass_on_flags
+from enforcer.dns.packets.wire import HEADER, Query
 
 
 class Uncached:

@@ -1,12 +1,15 @@
 """Client and destination addresses in the one form that rules are written in."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
 from enforcer.policy.model import Address, Network
 
 # A v4 prefix is as specific as the v6 prefix that maps it (RFC 4291 2.5.5.2).
 _MAPPED_BITS = 96
+# Clients come back, and to make an address takes longer than to read their query.
+_UNPACKED_KEPT = 16_384
 
 
 def parse_address(text: str) -> Address:
@@ -15,6 +18,15 @@ def parse_address(text: str) -> Address:
     Raises ValueError.
     """
     address = ip_address(text.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
+
+
+@lru_cache(maxsize=_UNPACKED_KEPT)
+def unpack_address(packed: bytes) -> Address:
+    """The same out of the four or sixteen bytes of the wire. Raises ValueError."""
+    address = ip_address(packed)
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         return address.ipv4_mapped
     return address

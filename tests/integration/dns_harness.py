@@ -11,11 +11,11 @@ import dns.flags
 import dns.message
 import dns.rrset
 
-from enforcer.dns.cookies import Cookies
-from enforcer.dns.forwarder import Forwarder
+from enforcer.dns.packets.cookies import Cookies
 from enforcer.dns.responder import Responder, build_shared
-from enforcer.dns.server import DnsServer, build_serving
-from enforcer.dns.sockets import bind_both
+from enforcer.dns.serving.server import DnsServer, build_serving
+from enforcer.dns.serving.sockets import bind_both
+from enforcer.dns.upstream.forwarder import Forwarder
 from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder
 from enforcer.settings.dns import DnsSettings

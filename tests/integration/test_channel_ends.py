@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from enforcer.channel import open_channel
+from enforcer.workers.channel import open_channel
 
 
 def test_both_ends_hear_each_other_until_one_closes(run):

@@ -8,8 +8,14 @@ import struct
 
 import pytest
 
-from enforcer.dns.datagrams import BATCH, MAX_ANSWER_BYTES, MAX_QUERY_BYTES, Datagrams, ReturnPath
-from enforcer.dns.sockets import bind_socket
+from enforcer.dns.serving.datagrams import (
+    BATCH,
+    MAX_ANSWER_BYTES,
+    MAX_QUERY_BYTES,
+    Datagrams,
+    ReturnPath,
+)
+from enforcer.dns.serving.sockets import bind_socket
 from enforcer.policy.addresses import parse_address
 from enforcer.settings.endpoint import Endpoint
 

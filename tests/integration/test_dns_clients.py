@@ -16,10 +16,10 @@ import dns.rcode
 import pytest
 from integration.dns_harness import BLOCKED, POLICY, Gateway, becomes_true, dig, framed, tcp_query
 
-from enforcer.dns import server
-from enforcer.dns.access import Access
-from enforcer.dns.proxy_header import SIGNATURE
-from enforcer.dns.rate import RateLimit
+from enforcer.dns.serving import server
+from enforcer.dns.serving.access import Access
+from enforcer.dns.serving.proxy_header import SIGNATURE
+from enforcer.dns.serving.rate import RateLimit
 from enforcer.policy.addresses import parse_network
 
 NOBODY = Access(())

@@ -17,11 +17,11 @@ import pki
 import pytest
 from integration.dns_harness import BLOCKED, POLICY, Gateway, framed, read_message
 
-from enforcer.dns import dot
-from enforcer.dns.access import Access
-from enforcer.dns.dot import CertificateError, DotCertificate
-from enforcer.dns.proxy_header import SIGNATURE
-from enforcer.dns.tcp import StreamLimits
+from enforcer.dns.serving import dot
+from enforcer.dns.serving.access import Access
+from enforcer.dns.serving.dot import CertificateError, DotCertificate
+from enforcer.dns.serving.proxy_header import SIGNATURE
+from enforcer.dns.serving.tcp import StreamLimits
 from enforcer.policy.addresses import parse_network
 from enforcer.settings.endpoint import Endpoint
 

@@ -12,7 +12,7 @@ import dns.rcode
 import pytest
 from integration.dns_harness import BLOCKED, POLICY, WilfulResolver
 
-from enforcer.dns.sockets import SharePort
+from enforcer.dns.serving.sockets import SharePort
 from enforcer.dns_plane import DnsPlane, ListenError
 from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder

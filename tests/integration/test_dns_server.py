@@ -7,9 +7,9 @@ import time
 import pytest
 from integration.dns_harness import BLOCKED, POLICY, Gateway, becomes_true, dig
 
-from enforcer.dns.forwarder import Forwarder
 from enforcer.dns.responder import Responder
-from enforcer.dns.server import DnsServer
+from enforcer.dns.serving.server import DnsServer
+from enforcer.dns.upstream.forwarder import Forwarder
 from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder
 from enforcer.settings.endpoint import Endpoint

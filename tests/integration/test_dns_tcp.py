@@ -17,7 +17,7 @@ from integration.dns_harness import (
     tcp_query,
 )
 
-from enforcer.dns.tcp import StreamLimits
+from enforcer.dns.serving.tcp import StreamLimits
 
 IMPATIENT = StreamLimits(idle_s=0.2)
 

@@ -13,8 +13,8 @@ import pki
 import pytest
 from integration.upstream_servers import HOST, Client, query
 
-from enforcer.dns.upstream_link import LinkOptions
-from enforcer.dns.wire import Edns
+from enforcer.dns.packets.wire import Edns
+from enforcer.dns.upstream.link import LinkOptions
 from enforcer.settings.upstream import Transport, Upstream
 
 NAME = "dns.example"

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from enforcer.dns.sockets import SharePort, bind_both, bind_socket
+from enforcer.dns.serving.sockets import SharePort, bind_both, bind_socket
 from enforcer.settings.endpoint import Endpoint
 
 LOOPBACK = ["127.0.0.1", "::1"]

@@ -15,7 +15,7 @@ import dns.message
 import dns.rrset
 import pytest
 
-from enforcer.dns.transfer import (
+from enforcer.dns.transfers.transfer import (
     TransferError,
     ZoneTransfers,
     fetch,
@@ -23,7 +23,7 @@ from enforcer.dns.transfer import (
     is_newer,
     load_key,
 )
-from enforcer.dns.zone_copy import read_soa
+from enforcer.dns.transfers.zone_copy import read_soa
 from enforcer.metrics import Metrics
 from enforcer.policy.rpz import load_rpz
 from enforcer.settings.transfer import TransferSettings, TsigSettings

@@ -11,12 +11,12 @@ import dns.rcode
 import pytest
 from unit.dns.desk import Desk, packet_of
 
-from enforcer.dns.access import Access
-from enforcer.dns.datagrams import BATCH
-from enforcer.dns.proxy_header import SIGNATURE
-from enforcer.dns.rate import RateLimit
-from enforcer.dns.sockets import bind_socket
-from enforcer.dns.udp import UdpListener
+from enforcer.dns.serving.access import Access
+from enforcer.dns.serving.datagrams import BATCH
+from enforcer.dns.serving.proxy_header import SIGNATURE
+from enforcer.dns.serving.rate import RateLimit
+from enforcer.dns.serving.sockets import bind_socket
+from enforcer.dns.serving.udp import UdpListener
 from enforcer.policy.addresses import parse_network
 from enforcer.settings.endpoint import Endpoint
 

@@ -15,8 +15,8 @@ from integration.upstream_servers import (
     stream_server,
 )
 
-from enforcer.dns import upstream_stream
-from enforcer.dns.upstream_stream import MAX_CONNECTIONS, PIPELINED
+from enforcer.dns.upstream import stream as upstream_stream
+from enforcer.dns.upstream.stream import MAX_CONNECTIONS, PIPELINED
 
 
 def test_a_connection_is_used_again(run):

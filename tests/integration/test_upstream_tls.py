@@ -17,7 +17,7 @@ from integration.upstream_servers import (
     stream_server,
 )
 
-from enforcer.dns.upstream_link import LinkOptions
+from enforcer.dns.upstream.link import LinkOptions
 from enforcer.settings.upstream import Transport
 
 NAME = "dns.example"

@@ -18,8 +18,8 @@ from integration.upstream_servers import (
     udp_server,
 )
 
-from enforcer.dns.upstream_link import LinkOptions
-from enforcer.dns.upstream_udp import QUERIES_PER_SOCKET, SOCKETS
+from enforcer.dns.upstream.link import LinkOptions
+from enforcer.dns.upstream.udp import QUERIES_PER_SOCKET, SOCKETS
 from enforcer.settings.upstream import Upstream
 
 

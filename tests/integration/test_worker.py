@@ -12,9 +12,9 @@ import dns.query
 import dns.rcode
 import pytest
 
-from enforcer.channel import Frames, frame
-from enforcer.report import read_counts, read_events
 from enforcer.settings.dns import DnsSettings
+from enforcer.workers.channel import Frames, frame
+from enforcer.workers.report import read_counts, read_events
 
 BLOCKED = "connect.ngrok-agent.com"
 POLICY = "version: 1\ndefault: allow\ninclude: [packs/ngrok.yaml]\n"
@@ -29,7 +29,7 @@ class Teller:
         self._end.settimeout(20)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "enforcer.worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "enforcer.workers.process", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stderr=subprocess.PIPE,
                 text=True,

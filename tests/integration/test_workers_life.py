@@ -14,7 +14,7 @@ from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder
 from enforcer.settings.dns import DnsSettings
 from enforcer.settings.endpoint import Endpoint
-from enforcer.workers import COMMAND, WorkerError, Workers
+from enforcer.workers.pool import COMMAND, WorkerError, Workers
 
 POLICY = "version: 1\ndefault: allow\ninclude: [packs/ngrok.yaml]\n"
 ANY_PORT = (Endpoint("127.0.0.1", 0),)

@@ -11,8 +11,8 @@ import h2.connection
 import h2.events
 import h2.settings
 
-from enforcer.dns.forwarder import Forwarder
-from enforcer.dns.wire import Edns, Query
+from enforcer.dns.packets.wire import Edns, Query
+from enforcer.dns.upstream.forwarder import Forwarder
 from enforcer.metrics import Metrics
 from enforcer.policy.names import to_wire
 from enforcer.settings.upstream import Transport, Upstream

@@ -13,7 +13,8 @@ import pytest
 from rpz.scenario import Question, Scenario, read_question
 from rpz.upstream import Upstream
 
-from enforcer.dns.responder import UDP, Ask, Asker, Responder
+from enforcer.dns.ask import UDP, Ask, Asker
+from enforcer.dns.responder import Responder
 from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder
 

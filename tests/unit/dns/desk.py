@@ -7,8 +7,9 @@ import dns.name
 import dns.rrset
 from rpz.upstream import Upstream
 
+from enforcer.dns.ask import UDP, Ask, Asker
 from enforcer.dns.cache import Cache, CacheLimits
-from enforcer.dns.responder import UDP, Ask, Asker, Responder, build_shared
+from enforcer.dns.responder import Responder, build_shared
 from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder
 

@@ -1,9 +1,9 @@
 """Upstreams that are scripts: each sending is answered by the next word of its script."""
 
-from enforcer.dns.attempt import Ending
-from enforcer.dns.upstream_link import UpstreamLink
-from enforcer.dns.upstream_query import Randomness
-from enforcer.dns.wire import HEADER
+from enforcer.dns.packets.wire import HEADER
+from enforcer.dns.upstream.attempt import Ending
+from enforcer.dns.upstream.link import UpstreamLink
+from enforcer.dns.upstream.query import Randomness
 
 RCODES = {"ok": 0, "formerr": 1, "servfail": 2, "nxdomain": 3, "notimp": 4, "refused": 5}
 ANSWER = b"\xc0\x0c\0\1\0\1\0\0\0<\0\4\xc0\0\2\1"

@@ -7,9 +7,9 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from enforcer.dns.answer import parse_answer
 from enforcer.dns.cache import RECHECK_S, STALE_TTL_S, Cache, CacheLimits
-from enforcer.dns.wire import AD, CD, RD, Edns, Query
+from enforcer.dns.packets.answer import parse_answer
+from enforcer.dns.packets.wire import AD, CD, RD, Edns, Query
 
 NAME = b"\3www\7example\3net\0"
 KEY = (NAME, 1, False, False)

@@ -7,8 +7,8 @@ import dns.rrset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enforcer.dns.answer import parse_answer
 from enforcer.dns.cache import Cache, CacheLimits
+from enforcer.dns.packets.answer import parse_answer
 
 NAME = b"\1a\4test\0"
 KEY = (NAME, 1, False, False)

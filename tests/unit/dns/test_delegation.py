@@ -17,7 +17,7 @@ from enforcer.dns.delegation import (
     Delegations,
     NsFacts,
 )
-from enforcer.dns.wire import Query
+from enforcer.dns.packets.wire import Query
 from enforcer.policy.names import from_wire, to_wire
 
 SOA = "{} 300 IN SOA ns.example.net. hostmaster.example.net. 1 2 3 4 {}"

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from enforcer.dns.answer import parse_answer
-from enforcer.dns.cookies import Cookies
-from enforcer.dns.message import read_query
-from enforcer.dns.responder import TCP, UDP, Ask, Asker, Responder, build_shared
-from enforcer.dns.wire import parse_query
+from enforcer.dns.ask import TCP, UDP, Ask, Asker
+from enforcer.dns.packets.answer import parse_answer
+from enforcer.dns.packets.cookies import Cookies
+from enforcer.dns.packets.message import read_query
+from enforcer.dns.packets.wire import parse_query
+from enforcer.dns.responder import Responder, build_shared
 from enforcer.metrics import Metrics
 from enforcer.policy.admit import admit_policy
 from enforcer.policy.holder import PolicyHolder

@@ -4,10 +4,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from enforcer.dns.answer import Answer, Service
 from enforcer.dns.delegation import NsFacts
 from enforcer.dns.filters import find_strip, judge_answer
-from enforcer.dns.svcb import Strip
+from enforcer.dns.packets.answer import Answer, Service
+from enforcer.dns.packets.svcb import Strip
 from enforcer.policy.model import Action, Plane, Request
 from enforcer.policy.names import to_wire
 

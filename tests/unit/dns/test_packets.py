@@ -9,9 +9,10 @@ import dns.rcode
 import pytest
 import yaml
 
-from enforcer.dns.cookies import Cookies
-from enforcer.dns.responder import DOT, TCP, UDP, Ask, Asker, Responder, build_shared
-from enforcer.dns.turn_away import refuse, truncate
+from enforcer.dns.ask import DOT, TCP, UDP, Ask, Asker
+from enforcer.dns.packets.cookies import Cookies
+from enforcer.dns.responder import Responder, build_shared
+from enforcer.dns.serving.turn_away import refuse, truncate
 from enforcer.metrics import Metrics
 from enforcer.policy.admit import admit_policy
 from enforcer.policy.holder import PolicyHolder

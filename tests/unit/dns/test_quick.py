@@ -10,8 +10,8 @@ import pytest
 from unit.dns.desk import CLIENT, Desk, packet_of
 
 from enforcer.dns import quick
+from enforcer.dns.ask import TCP, UDP, Asker
 from enforcer.dns.quick import Known, QuickPath
-from enforcer.dns.responder import TCP, UDP, Asker
 from enforcer.metrics import Cell
 from enforcer.policy.holder import PolicyHolder
 
@@ -380,7 +380,7 @@ def test_learning_again_is_no_second_name(path):
 
 
 def test_an_answer_that_no_datagram_has_room_for_is_not_learnt(path):
-    large = Known(bytes(quick.MAX_ANSWER_BYTES), (Cell(), Cell()), float("inf"), None)
+    large = Known(bytes(quick.MAX_UDP_BYTES), (Cell(), Cell()), float("inf"), None)
     path.learn(question(), CLIENT, large, 1000.0)
     assert path.answer(question(), CLIENT.packed) is None
 

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unit.dns.desk import Desk
 
-from enforcer.dns.answer import parse_answer
+from enforcer.dns.ask import UDP, Asker
 from enforcer.dns.cache import CacheLimits
-from enforcer.dns.responder import UDP, Asker
+from enforcer.dns.packets.answer import parse_answer
 from enforcer.policy.admit import admit_policy
 from enforcer.policy.names import from_wire
 

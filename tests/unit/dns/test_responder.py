@@ -7,7 +7,7 @@ import dns.rcode
 import pytest
 from unit.dns.desk import CLIENT, Desk, reply_to
 
-from enforcer.dns.responder import TCP, UDP, Ask, Asker
+from enforcer.dns.ask import TCP, UDP, Ask, Asker
 
 POLICY = """
 version: 1

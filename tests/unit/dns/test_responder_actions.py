@@ -10,8 +10,8 @@ import dns.rdatatype
 import pytest
 from unit.dns.desk import CLIENT, Desk, packet_of
 
-from enforcer.dns.cookies import Cookies
-from enforcer.dns.responder import TCP, Ask
+from enforcer.dns.ask import TCP, Ask
+from enforcer.dns.packets.cookies import Cookies
 
 POLICY = """
 version: 1

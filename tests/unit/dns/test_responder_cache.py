@@ -8,8 +8,8 @@ import dns.rcode
 import pytest
 from unit.dns.desk import CLIENT, Desk, packet_of, reply_to
 
+from enforcer.dns.ask import TCP, Ask
 from enforcer.dns.cache import CacheLimits
-from enforcer.dns.responder import TCP, Ask
 
 ALLOW = "{version: 1, default: allow}"
 UPSTREAM = """

@@ -7,8 +7,9 @@ import dns.message
 import dns.rcode
 import pytest
 
-from enforcer.dns.cookies import Cookies
-from enforcer.dns.responder import TCP, UDP, Ask, Asker, Responder, build_shared
+from enforcer.dns.ask import TCP, UDP, Ask, Asker
+from enforcer.dns.packets.cookies import Cookies
+from enforcer.dns.responder import Responder, build_shared
 from enforcer.metrics import Metrics
 from enforcer.policy.holder import PolicyHolder
 

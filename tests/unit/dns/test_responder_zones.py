@@ -6,7 +6,7 @@ import pytest
 from unit.dns.desk import Desk, packet_of
 
 from enforcer.dns import responder as responder_module
-from enforcer.dns.responder import Ask, Step
+from enforcer.dns.ask import Ask, Step
 
 POLICY = """
 version: 1

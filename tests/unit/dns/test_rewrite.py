@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enforcer.dns.response import Ede, build_ede
+from enforcer.dns.packets.response import Ede, build_ede
+from enforcer.dns.packets.wire import Query, parse_query
 from enforcer.dns.rewrite import build_rewritten, rewrite_target, target_query
-from enforcer.dns.wire import Query, parse_query
 from enforcer.policy.names import to_wire
 
 TARGET = to_wire("portal.example.net")

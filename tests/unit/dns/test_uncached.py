@@ -6,8 +6,8 @@ import dns.message
 import dns.rrset
 import pytest
 
+from enforcer.dns.packets.wire import parse_query
 from enforcer.dns.uncached import Uncached
-from enforcer.dns.wire import parse_query
 
 
 def reply(*lines, **options):

@@ -1,0 +1,1 @@
+"""DNS messages: bytes to values and values to bytes; no sockets, no opinion."""

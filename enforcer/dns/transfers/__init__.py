@@ -1,0 +1,1 @@
+"""Policy zones from their primaries, by AXFR and IXFR."""

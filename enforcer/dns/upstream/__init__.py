@@ -1,0 +1,1 @@
+"""Whom the gateway asks: which upstream, over what, and whether a reply is one."""
