@@ -25,6 +25,7 @@ from enforcer.dns.packets.message import read_query
 from enforcer.dns.packets.response import (
     MIN_UDP_BYTES,
     Ede,
+    LocalAnswer,
     add_opt,
     build_bad_cookie,
     build_blocked,
@@ -146,8 +147,8 @@ class Responder:
         asked = Asked(packet, query, asker, request, policy, verdict)
         if verdict.action is _BLOCK:
             return self._block(asked, verdict, _FOREVER_S, now_s)
-        local = answer_special(name, qtype)
-        if local and not self._shared.is_routed(name):
+        local = self._special(query)
+        if local is not None:
             self._conclude(asked, request, verdict, "local")
             return _fit(asked, build_local(query, local))
         if qtype == ANY and self._shared.minimal_any and transport == UDP:
@@ -180,7 +181,8 @@ class Responder:
         if asked is None:
             return None
         if step is _REWRITE:
-            return self._finish_rewrite(asked, query, content, now_s)
+            reply = content.render_for(query, now_s) if content else None
+            return self._finish_rewrite(asked, query, reply)
         if content is None:
             return self._fail(asked, Ede.NO_REACHABLE_AUTHORITY, "no upstream answers")
         is_stale = isinstance(content, Entry) and content.expires_s <= now_s
@@ -329,8 +331,16 @@ class Responder:
             self._learn(asked, response, verdict, "policy", until_s, event)
         return response
 
+    def _special(self, query: Query) -> LocalAnswer | None:
+        """What is answered here and never leaves, unless the settings have a way for it."""
+        local = answer_special(query.name, query.qtype)
+        return None if local is None or self._shared.is_routed(query.name) else local
+
     def _rewrite(self, asked: Asked, target: Query, now_s: float) -> bytes | Ask:
         """What is behind the alias is kept and fetched like any other answer."""
+        local = self._special(target)
+        if local is not None:
+            return self._finish_rewrite(asked, target, build_local(target, local))
         ask = Ask((_upstream_query(target),), Step.REWRITE, asked)
         hit = None if self._is_for_subnet(target) else self._shared.cache.get(_key(target), now_s)
         if hit is None or (hit.stale and hit.prefetch):
@@ -338,13 +348,10 @@ class Responder:
         if hit.prefetch:
             self._prefetches.add()
             self.later.append(Ask(ask.queries, Step.ANSWER))
-        return self._finish_rewrite(asked, target, hit.entry, now_s)
+        return self._finish_rewrite(asked, target, hit.entry.render_for(target, now_s))
 
-    def _finish_rewrite(
-        self, asked: Asked, target: Query, content: Content | None, now_s: float
-    ) -> bytes:
+    def _finish_rewrite(self, asked: Asked, target: Query, reply: bytes | None) -> bytes:
         """The policy chose the alias, so it is not asked again about what is behind it."""
-        reply = content.render_for(target, now_s) if content else None
         ede = build_ede(Ede.BLOCKED, asked.verdict.explain(asked.policy.hint))
         response = build_rewritten(asked.query, target.name, reply, ede)
         self._conclude(asked, asked.request, asked.verdict, "policy")

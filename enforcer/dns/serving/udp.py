@@ -6,6 +6,7 @@ sockets are the loop's business, too.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -20,6 +21,8 @@ from enforcer.dns.serving.proxy_header import ProxyHeader, parse_proxy_header
 from enforcer.dns.serving.rate import RateLimit, packed_key
 from enforcer.policy.addresses import unpack_address
 from enforcer.policy.model import Address
+
+log = logging.getLogger(__name__)
 
 BATCHES_AT_ONCE: Final = 8
 # Of which it is known whether they are proxies, or may ask; others are looked up anew.
@@ -77,9 +80,14 @@ class UdpListener:
         quick = self._quick
         for _ in range(BATCHES_AT_ONCE):
             self._now_s = self._clock()
-            with quick.lock:
-                quick.begin(self._now_s)
-                taken = self._datagrams.take(self._answer, self._hand_on)
+            try:
+                with quick.lock:
+                    quick.begin(self._now_s)
+                    taken = self._datagrams.take(self._answer, self._hand_on)
+            except Exception:
+                # A fault of our own costs a batch, not the socket.
+                log.exception("a batch of queries failed for a reason of our own")
+                break
             if not taken:
                 break
 

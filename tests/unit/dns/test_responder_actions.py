@@ -23,6 +23,7 @@ rules:
   - {id: drop, action: block, refusal: drop, match: {names: [drop.example]}}
   - {id: tcp, action: block, refusal: tcp_only, match: {names: [tcp.example]}}
   - {id: alias, action: block, refusal: {cname: portal.example}, match: {names: [alias.example]}}
+  - {id: home, action: block, refusal: {cname: localhost}, match: {names: [home.example]}}
   - id: records
     action: block
     refusal: {records: ["A 192.0.2.7", 'TXT "here"']}
@@ -106,6 +107,12 @@ def test_an_alias_of_the_policys_is_followed_and_not_judged(desk):
     assert addresses(message) == ["192.0.2.5", "198.51.100.5"]
     assert (desk.queries("block"), desk.origin("policy")) == (1, 1)
     assert [event.rule for event in desk.events] == ["alias"]
+
+
+def test_an_alias_to_a_name_that_never_leaves_does_not_leave(desk):
+    message = desk.look_up("home.example")
+    assert addresses(message) == ["127.0.0.1"]
+    assert desk.upstream.asked == []
 
 
 def test_what_is_behind_an_alias_is_cached_like_any_other(desk):
