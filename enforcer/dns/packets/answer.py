@@ -5,7 +5,7 @@ into the reply, for whoever changes it. Never raises, whatever the bytes (RFC 10
 """
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 from typing import Final, NamedTuple
 
 from enforcer.dns.packets.records import (
@@ -20,6 +20,7 @@ from enforcer.dns.packets.records import (
     skip_name,
 )
 from enforcer.dns.packets.wire import AAAA, ANY, CNAME, DNAME, HEADER, OPT, RCODE, RECORD, A
+from enforcer.policy.addresses import unpack_address
 from enforcer.policy.model import Address
 
 # SvcParamKeys, RFC 9460 14.3.2.
@@ -39,7 +40,8 @@ _v4 = lru_cache(4096)(IPv4Address)
 class Service(NamedTuple):
     """A HTTPS or SVCB record (RFC 9460), whatever section it is in.
 
-    ``hints`` are the addresses of ipv4hint and ipv6hint; ``ech`` says that it has one.
+    ``hints`` are the addresses of ipv4hint and ipv6hint, in the form that rules are written
+    in; ``ech`` says that it has one.
     """
 
     owner_at: int
@@ -163,7 +165,8 @@ def _read_record(
     """A record of the answer section that is no A."""
     if kind == AAAA:
         if end - data_at == _V6_BYTES:
-            found.addresses.append(IPv6Address(reply[data_at:end]))
+            # A v4-mapped one is a v4 address by another name: clients reach the same host.
+            found.addresses.append(unpack_address(reply[data_at:end]))
     elif kind in (CNAME, DNAME):
         found.aliases.append(read_name(reply, data_at))
     elif kind in _SERVICES:
@@ -201,7 +204,7 @@ def _read_service(reply: bytes, owner_at: int, data_at: int, end: int) -> Servic
         elif key == IPV4HINT:
             hints += map(IPv4Address, _split(reply[start:stop], _V4_BYTES))
         elif key == IPV6HINT:
-            hints += map(IPv6Address, _split(reply[start:stop], _V6_BYTES))
+            hints += map(unpack_address, _split(reply[start:stop], _V6_BYTES))
     return Service(owner_at, data_at, params_at, end, ech, tuple(hints))
 
 

@@ -6,7 +6,6 @@ signatures go too, and AD, which vouches for them.
 """
 
 from collections.abc import Set as AbstractSet
-from ipaddress import IPv4Address
 from typing import Final, NamedTuple
 
 from enforcer.dns.packets.answer import (
@@ -21,6 +20,7 @@ from enforcer.dns.packets.answer import (
 from enforcer.dns.packets.rebuild import rebuild
 from enforcer.dns.packets.records import HTTPS, RRSIG, SVCB, UNREADABLE, read_name, walk_records
 from enforcer.dns.packets.wire import AD, OPT
+from enforcer.policy.addresses import unpack_address
 from enforcer.policy.model import Address
 
 _SIGNED: Final = frozenset(kind.to_bytes(2, "big") for kind in (HTTPS, SVCB))
@@ -100,12 +100,10 @@ def _strip_param(key: int, value: bytes, strip: Strip) -> bytes | None:
         return None if strip.ech else value
     if key not in (IPV4HINT, IPV6HINT):
         return value
-    blocked = {
-        hint.packed for hint in strip.hints if isinstance(hint, IPv4Address) == (key == IPV4HINT)
-    }
     size = 4 if key == IPV4HINT else 16
     # A hint without an address is malformed.
-    return b"".join(hint for hint in _split(value, size) if hint not in blocked) or None
+    left = (hint for hint in _split(value, size) if unpack_address(hint) not in strip.hints)
+    return b"".join(left) or None
 
 
 def _split(packed: bytes, size: int) -> list[bytes]:

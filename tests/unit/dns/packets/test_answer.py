@@ -198,3 +198,8 @@ def test_places_of_the_ttls_are_found_and_opt_has_none():
     answer = parse_answer(reply)
     assert len(answer.ttl_at) == 7
     assert all(reply[at : at + 4] == b"\0\0\0\x3c" for at in answer.ttl_at)
+
+
+def test_v4_mapped_address_is_the_v4_address_that_clients_reach_by_it():
+    text = REPLY.replace("AAAA 2001:db8::10", "AAAA ::ffff:127.0.0.1")
+    assert ip_address("127.0.0.1") in parse_answer(wire(text)).addresses

@@ -102,3 +102,13 @@ def test_target_that_is_compressed_against_the_rfc_is_written_in_full():
         + data
     )
     assert service_of(strip(reply, ech=True)) == "1 test."
+
+
+def test_v4_mapped_hint_goes_where_the_v4_address_must():
+    reply = wire(REPLY.replace("ipv6hint=2001:db8::1", "ipv6hint=2001:db8::1,::ffff:192.0.2.9"))
+    answer = parse_answer(reply)
+    assert ip_address("192.0.2.9") in answer.services[0].hints
+    stripped = strip(reply, hints=[ip_address("192.0.2.9")])
+    [service] = parse_answer(stripped).services
+    assert V6 in service.hints
+    assert ip_address("192.0.2.9") not in service.hints
