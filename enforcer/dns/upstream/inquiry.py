@@ -9,7 +9,7 @@ silent for longer than it used to be is not given up, but another is asked besid
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from enforcer.dns.packets.wire import Query
+from enforcer.dns.packets.wire import IN, Query
 from enforcer.dns.upstream.attempt import Attempt, Ending
 from enforcer.dns.upstream.cookies import CookieFault, UpstreamReply, read_reply
 from enforcer.dns.upstream.health import Choice
@@ -23,6 +23,7 @@ MAX_ATTEMPTS: Final = 6
 MAX_REPEATS: Final = 4
 _RCODE: Final = 0xF
 _TC: Final = 0x02  # in the third byte
+_IN: Final = IN.to_bytes(2, "big")
 _UNHELPFUL: Final = frozenset({1, 2, 4, 5})  # FORMERR, SERVFAIL, NOTIMP, REFUSED
 _NO_EDNS: Final = frozenset({1, 4, 16})  # FORMERR, NOTIMP, BADVERS: RFC 6891 7, 6.1.3
 
@@ -238,6 +239,8 @@ class Inquiry:
         self, link: UpstreamLink, now_s: float, *, over_stream: bool = False, plain: bool = False
     ) -> None:
         _, flags, _, _, question, edns = self.query
+        # A client may say ANY for the class, which few upstreams know; what is kept is of IN.
+        question = question[:-2] + _IN
         channel = link.channel(now_s, over_stream=over_stream)
         opt = b"" if plain else link.opt(now_s, edns, self._subnet)
         expires_s = min(now_s + self._limits.timeout_s, self._deadline_s)

@@ -72,6 +72,16 @@ def test_what_is_asked_is_the_clients_question_and_flags():
     assert (sent.flags, sent.question, sent.opt) == (0x0120, QUESTION, b"")
 
 
+def test_class_any_is_asked_as_in_since_answers_are_kept_as_those_of_in():
+    any_class = QUESTION[:-2] + b"\0\xff"
+    desk = Desk(FakeChannel("ok"), query=QUERY._replace(question=any_class))
+    desk.begin()
+    [sent] = desk.firsts[0].sent
+    assert sent.question == QUESTION
+    # The client gets its own question back.
+    assert desk.delivered == [restore_question(answer(), QUERY.id, any_class)]
+
+
 @pytest.mark.parametrize("do", [False, True])
 def test_do_is_passed_on_in_an_opt_of_our_own(do):
     desk = Desk(FakeChannel("ok"), query=QUERY._replace(edns=Edns(4096, do)))
