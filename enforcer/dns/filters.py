@@ -84,11 +84,12 @@ def find_strip(policy: CompiledPolicy, request: Request, answer: Answer) -> Stri
     """
     if not answer.services or policy.policy.mode is Mode.MONITOR:
         return None
+    host = request._replace(name=_service_host(request.name))
     hints = frozenset(
         hint
         for service in answer.services
         for hint in service.hints
-        if policy.has_address_triggers and decide(policy, request._replace(address=hint)).blocks
+        if policy.has_address_triggers and decide(policy, host._replace(address=hint)).blocks
     )
     ech = any(service.ech for service in answer.services) and _hides(policy, request, answer)
     return Strip(ech, hints) if ech or hints else None
@@ -102,4 +103,11 @@ def _hides(policy: CompiledPolicy, request: Request, answer: Answer) -> bool:
             return False
         case StripEch.GUARDED:
             names = (request.name, *map(from_wire, answer.aliases))
-            return any(map(policy.is_guarded, names))
+            return any(map(policy.is_guarded, (*names, *map(_service_host, names))))
+
+
+def _service_host(name: str) -> str:
+    """Whose service it is: those of other ports stand at ``_8443._https.host`` (RFC 9460 9.1)."""
+    while name.startswith("_"):
+        name = name.partition(".")[2]
+    return name

@@ -165,3 +165,10 @@ def test_ech_goes_where_the_policy_is_about_a_name(strip, name, alias, change, g
 
 def test_answer_without_services_has_nothing_to_strip(strip):
     assert strip("connect.example.com", answer_of("b.test", "192.0.2.1")) is None
+
+
+@pytest.mark.parametrize("name", ["connect.example.com", "_8443._https.connect.example.com"])
+def test_services_of_a_host_are_guarded_whatever_the_port(strip, name):
+    """RFC 9460 9.1: those of another port than 443 have a name of their own."""
+    hints = [ip_address("203.0.113.10"), ip_address("203.0.113.66")]
+    assert strip(name, answer_of(ech=True, hints=hints)) == Strip(True, frozenset(hints[1:]))
