@@ -20,6 +20,9 @@ from enforcer.policy.model import Address
 from enforcer.tls.first_bytes import NEED_MORE
 
 _MAX_MESSAGE_BYTES: Final = 2 + 0xFFFF
+# Queries of one connection before others have their turn: a few thousand may come at once,
+# and nobody else would be answered meanwhile.
+MAX_IN_A_ROW: Final = 64
 
 Send = Callable[[bytes | None], None]
 # A packet, who asks, and where the answer goes: called once, with None for no answer.
@@ -94,6 +97,7 @@ class TcpConnection(asyncio.Protocol):
         self._buffer = bytearray()
         self._waiting = 0
         self._taking = False
+        self._turn: asyncio.Handle | None = None
         self._client_ended = False
         self._congested = False
         self._peer: Address
@@ -125,7 +129,7 @@ class TcpConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """What was asked is still answered (RFC 7766 6.2.4); TLS knows no half-closed."""
         self._client_ended = True
-        return self._waiting > 0 and self._transport_name == TCP
+        return (self._waiting > 0 or self._turn is not None) and self._transport_name == TCP
 
     def pause_writing(self) -> None:
         self._congested = True
@@ -137,8 +141,9 @@ class TcpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 how it was lost
         self._connections.forget(self, self._peer)
         self._buffer.clear()
-        if self._idle:
-            self._idle.cancel()
+        for handle in (self._idle, self._turn):
+            if handle:
+                handle.cancel()
 
     def close(self) -> None:
         self._transport.close()
@@ -158,18 +163,24 @@ class TcpConnection(asyncio.Protocol):
         return True
 
     def _take_queries(self) -> None:
+        if self._turn is not None:
+            return
         self._taking = True
-        while self._waiting < self._connections.limits.pipelined and not self._congested:
-            end = 2 + int.from_bytes(self._buffer[:2], "big")
-            if len(self._buffer) < max(end, 3):
+        left = MAX_IN_A_ROW
+        while self._may_take():
+            if not left:
+                self._transport.pause_reading()
+                self._turn = asyncio.get_running_loop().call_soon(self._take_turn)
                 break
+            left -= 1
+            end = 2 + int.from_bytes(self._buffer[:2], "big")
             packet = bytes(self._buffer[2:end])
             del self._buffer[:end]
             self._waiting += 1
             self._connections.take(packet, self._asker, self._answer_to(packet))
             self._rest()
         self._taking = False
-        if self._transport.is_closing():
+        if self._transport.is_closing() or self._turn is not None:
             return
         if self._client_ended and not self._waiting and not self._congested:
             self._transport.close()
@@ -177,6 +188,20 @@ class TcpConnection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        self._take_queries()
+
+    def _may_take(self) -> bool:
+        """Whether a whole query is there, and there is room for it and its answer."""
+        end = 2 + int.from_bytes(self._buffer[:2], "big")
+        return (
+            len(self._buffer) >= max(end, 3)
+            and self._waiting < self._connections.limits.pipelined
+            and not self._congested
+            and not self._transport.is_closing()
+        )
 
     def _answer_to(self, packet: bytes) -> Send:
         def send(response: bytes | None) -> None:
