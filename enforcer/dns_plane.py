@@ -54,13 +54,14 @@ class DnsPlane:
             ip_address(upstream.endpoint.host).is_private for upstream in upstreams
         )
         self._forwarder = build_forwarder(settings, upstreams, metrics)
+        delegations = Delegations()
         self._responder = Responder(
             policy,
             record,
             metrics,
             Shared(
                 Cache(_limits(settings.cache)),
-                Delegations(),
+                delegations,
                 self.bindings,
                 Cookies(cookie_secret or secrets.token_bytes(SECRET_BYTES)),
                 self._is_routed,
@@ -72,7 +73,7 @@ class DnsPlane:
         self.server = DnsServer(
             self._responder, self._forwarder, metrics, clock, build_serving(settings)
         )
-        self.resolve = Resolver(policy, self._forwarder, clock).resolve
+        self.resolve = Resolver(policy, self._forwarder, clock, delegations).resolve
 
     def _is_routed(self, name: bytes) -> bool:
         """The company's own resolvers know its private addresses, and nothing leaks to them."""

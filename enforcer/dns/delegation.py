@@ -20,6 +20,11 @@ from enforcer.dns.packets.wire import AAAA, HEADER, IN, RCODE, RD, A, Query
 from enforcer.policy.model import Address
 from enforcer.policy.names import from_wire
 
+# Names of one chain whose zones are looked for, and rounds of questions for them: each name
+# takes two or three, and a chain is known at once.
+MAX_CHAIN: Final = 16
+MAX_ROUNDS: Final = 12
+MAX_SIDE_BY_SIDE: Final = 32
 # A zone has two to thirteen; those of the first ones are enough to know it by.
 MAX_SERVERS: Final = 13
 MAX_ADDRESSES: Final = 32
@@ -53,6 +58,7 @@ class _Zone(NamedTuple):
     apex: bytes | None
     servers: tuple[bytes, ...] | None = None
     nsdnames: tuple[str, ...] | None = None
+    failed: bool = False
 
 
 _NO_ZONE: Final = _Zone(0.0, None)
@@ -115,6 +121,15 @@ class Delegations:
         addresses = tuple(address for host in hosts if host for address in host.addresses)
         return NsFacts(zone.nsdnames, addresses[:MAX_ADDRESSES] or None)
 
+    def has_failed(self, name: bytes, now_s: float) -> bool:
+        """Whether it was asked who serves the name's zone, and nobody said."""
+        for _ in range(MAX_STEPS):
+            zone = self._zone(name, now_s)
+            if zone is None or zone.apex is None:
+                return zone is not None and zone.failed
+            name = zone.apex
+        return False
+
     def learn(self, query: Query, reply: bytes | None, now_s: float) -> None:
         """Take the reply to a query that came from here; None when no upstream answered."""
         try:
@@ -136,7 +151,7 @@ class Delegations:
     def _fail(self, query: Query, now_s: float) -> None:
         until_s = now_s + FAILED_KEPT_S
         if query.qtype == NS:
-            self._keep_zone(query.name, _Zone(until_s, None))
+            self._keep_zone(query.name, _Zone(until_s, None, failed=True))
         else:
             self._keep_host(query, _Host(until_s, ()))
 

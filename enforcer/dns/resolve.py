@@ -1,19 +1,22 @@
 """A name's addresses for the gate: the same upstreams, and the same judgement of answers.
 
-The gate has judged the name itself; what it leads to is judged here. Nothing is
+The gate has judged the name itself; what it leads to, and who serves it, is judged here.
+Rules that only say what a lookup is answered with do not concern a connection. Nothing is
 counted or recorded: that is done where the connection ends.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from enforcer.dns.delegation import MAX_CHAIN, MAX_ROUNDS, MAX_SIDE_BY_SIDE, Delegations, NsFacts
 from enforcer.dns.filters import judge_answer
 from enforcer.dns.packets.answer import Answer, parse_answer
 from enforcer.dns.packets.wire import AAAA, IN, RD, A, Query
 from enforcer.dns.upstream.forwarder import Forwarder
+from enforcer.policy.decide import decide
 from enforcer.policy.holder import PolicyHolder
-from enforcer.policy.model import Address, Plane, Request, Verdict
+from enforcer.policy.model import REWRITES, Action, Address, Delegation, Plane, Request, Verdict
 from enforcer.policy.names import to_wire
 
 
@@ -31,25 +34,52 @@ class Resolver:
     """Asks for A and AAAA at once."""
 
     def __init__(
-        self, policy: PolicyHolder, forwarder: Forwarder, clock: Callable[[], float]
+        self,
+        policy: PolicyHolder,
+        forwarder: Forwarder,
+        clock: Callable[[], float],
+        delegations: Delegations | None = None,
     ) -> None:
         self._policy = policy
         self._forwarder = forwarder
         self._clock = clock
+        self._delegations = delegations or Delegations()
 
     async def resolve(self, name: str, client: Address) -> Resolved:
         """``name`` is a folded host name. No address at all is an empty result."""
         answers = await asyncio.gather(*(self._ask(name, qtype) for qtype in (A, AAAA)))
-        request = Request(Plane.DNS, name, client=client, time_s=self._clock())
+        policy = self._policy.current
+        request = Request(Plane.DNS, name, client=client, time_s=self._clock(), over_tcp=True)
+        facts: dict[bytes, NsFacts] = {}
+        if policy.has_ns_triggers and policy.policy.delegation is not Delegation.OFF:
+            wire = to_wire(name)
+            facts = await self._find_zones((wire, *(a for each in answers for a in each.aliases)))
+            request = request._replace(nsdnames=facts[wire].nsdnames, nsips=facts[wire].nsips)
         addresses: list[Address] = []
         monitored = None
         for answer in answers:
-            verdict = judge_answer(self._policy.current, request, answer)
-            if verdict is not None and verdict.blocks:
+            verdict = judge_answer(policy, request, answer, facts) or decide(policy, request)
+            if verdict.blocks and verdict.refusal not in REWRITES:
                 return Resolved(verdict=verdict)
-            monitored = monitored or verdict
+            if verdict.action is Action.MONITOR:
+                monitored = monitored or verdict
             addresses += answer.addresses
         return Resolved(tuple(addresses), monitored)
+
+    async def _find_zones(self, names: Iterable[bytes]) -> dict[bytes, NsFacts]:
+        """Who serves these folded wire names, as far as upstreams say."""
+        zones, distinct = self._delegations, tuple(dict.fromkeys(names))[:MAX_CHAIN]
+        for _ in range(MAX_ROUNDS):
+            now_s = self._clock()
+            missing = {q for name in distinct for q in zones.missing(name, now_s, want_ips=True)}
+            queries = tuple(missing)[:MAX_SIDE_BY_SIDE]
+            if not queries:
+                break
+            replies = await asyncio.gather(*map(self._forwarder.ask, queries))
+            for query, reply in zip(queries, replies, strict=True):
+                zones.learn(query, reply, self._clock())
+        now_s = self._clock()
+        return {name: zones.known(name, now_s, want_ips=True) for name in distinct}
 
     async def _ask(self, name: str, qtype: int) -> Answer:
         wire = to_wire(name)

@@ -18,8 +18,15 @@ from typing import Final, NamedTuple
 from enforcer.audit.event import AuditEvent, Record, audit_event
 from enforcer.dns.ask import UDP, Ask, Asked, Asker, Content, Step
 from enforcer.dns.cache import Cache, CacheLimits, Entry, Key
-from enforcer.dns.delegation import Delegations, NsFacts
+from enforcer.dns.delegation import (
+    MAX_CHAIN,
+    MAX_ROUNDS,
+    MAX_SIDE_BY_SIDE,
+    Delegations,
+    NsFacts,
+)
 from enforcer.dns.filters import find_strip, judge_answer
+from enforcer.dns.packets.answer import Answer
 from enforcer.dns.packets.cookies import Cookies
 from enforcer.dns.packets.message import read_query
 from enforcer.dns.packets.response import (
@@ -58,15 +65,11 @@ from enforcer.policy.model import (
 from enforcer.policy.names import from_wire
 from enforcer.tls.binding import Bindings
 
-# Names of one chain whose zones are looked for, and rounds of questions for them: each name
-# takes two or three, and a chain is known at once.
-MAX_CHAIN: Final = 16
-MAX_ROUNDS: Final = 12
-MAX_SIDE_BY_SIDE: Final = 32
 # Where an answer comes from, as it is counted.
 ORIGINS: Final = ("policy", "cache", "stale", "upstream", "local", "failed")
 _BLOCK: Final = Action.BLOCK
 _DNS: Final = Plane.DNS
+_STALE: Final = build_ede(Ede.STALE_ANSWER, "")
 _FOREVER_S: Final = float("inf")
 # TTLs count down by whole seconds.
 _TICK_S: Final = 1.0
@@ -228,6 +231,9 @@ class Responder:
         judged = self._judge(asked, content, now_s, rounds)
         if isinstance(judged, Ask):
             return judged._replace(origin=origin)
+        if judged is None:
+            text = "nobody says who serves the zone"
+            return self._fail(asked, Ede.NO_REACHABLE_AUTHORITY, text)
         request, verdict = judged
         if verdict.action is _BLOCK:
             return self._block(asked, verdict, _until(content, now_s), now_s)
@@ -244,28 +250,50 @@ class Responder:
 
     def _judge(
         self, asked: Asked, content: Content, now_s: float, rounds: int
-    ) -> Ask | tuple[Request, Verdict]:
-        """The verdict on the name and on all that it leads to, or what is to be known before."""
+    ) -> Ask | tuple[Request, Verdict] | None:
+        """The verdict on the name and on all that it leads to, or what is to be known before.
+
+        None when that cannot be found out, and the policy wants a failure then.
+        """
         answer = content.answer
         _, _, _, request, policy, verdict = asked
         if answer is None or verdict.action is _BLOCK or verdict.passthru:
             return request, verdict
         facts: Mapping[bytes, NsFacts] = {}
-        if policy.has_ns_triggers and policy.policy.delegation is not Delegation.OFF:
+        if self._asks_for_zones(asked):
+            # What is blocked whoever serves it need not wait for who does.
+            verdict = judge_answer(policy, request, answer) or verdict
+            if verdict.action is _BLOCK:
+                return request, verdict
             found = self._find_zones(asked, content, now_s, rounds)
-            if isinstance(found, Ask):
+            if found is None or isinstance(found, Ask):
                 return found
             facts = found
-            own = facts[asked.query.name]
-            request = request._replace(nsdnames=own.nsdnames, nsips=own.nsips)
-            verdict = decide(policy, request)
-            if verdict.blocks and policy.has_address_triggers and answer.addresses:
-                # An address of the answer counts more than who serves the zone (RPZ's order).
-                verdicts = [decide(policy, request._replace(address=a)) for a in answer.addresses]
-                verdict = next((v for v in verdicts if v.blocks), verdicts[0])
+            request, verdict = self._judge_zone(asked, answer, facts)
         leads_on = answer.aliases or answer.services or policy.has_address_triggers
         if leads_on and not verdict.blocks and not verdict.passthru:
             verdict = judge_answer(policy, request, answer, facts) or verdict
+        return request, verdict
+
+    def _asks_for_zones(self, asked: Asked) -> bool:
+        """Not for a Connect URL: what is said of other names' zones does not concern it."""
+        policy = asked.policy
+        return (
+            policy.has_ns_triggers
+            and policy.policy.delegation is not Delegation.OFF
+            and asked.verdict.connect_url is None
+        )
+
+    def _judge_zone(
+        self, asked: Asked, answer: Answer, facts: Mapping[bytes, NsFacts]
+    ) -> tuple[Request, Verdict]:
+        policy, own = asked.policy, facts[asked.query.name]
+        request = asked.request._replace(nsdnames=own.nsdnames, nsips=own.nsips)
+        verdict = decide(policy, request)
+        if verdict.blocks and policy.has_address_triggers and answer.addresses:
+            # An address of the answer counts more than who serves the zone (RPZ's order).
+            verdicts = [decide(policy, request._replace(address=a)) for a in answer.addresses]
+            verdict = next((v for v in verdicts if v.blocks), verdicts[0])
         return request, verdict
 
     def _render(
@@ -284,7 +312,8 @@ class Responder:
                 return None
             response = stripped
         if query.edns is not None:
-            response = add_opt(query, response, content.ede)
+            stale = isinstance(content, Entry) and content.expires_s <= now_s
+            response = add_opt(query, response, content.ede + (_STALE if stale else b""))
         return _fit(asked, response)
 
     def _cannot_read(self, asked: Asked) -> bytes:
@@ -297,9 +326,13 @@ class Responder:
 
     def _find_zones(
         self, asked: Asked, content: Content, now_s: float, rounds: int
-    ) -> Ask | Mapping[bytes, NsFacts]:
-        """The name servers of the name and of its aliases, or what must be asked for them."""
-        policy, zones = asked.policy, self._shared.delegations
+    ) -> Ask | Mapping[bytes, NsFacts] | None:
+        """The name servers of the name and of its aliases, or what must be asked for them.
+
+        None when nobody answered that, and the policy wants to be sure: whoever serves a
+        zone could hide by not saying so.
+        """
+        policy, zones, is_routed = asked.policy, self._shared.delegations, self._shared.is_routed
         aliases = content.answer.aliases if content.answer else ()
         names = tuple(dict.fromkeys((asked.query.name, *aliases)))[:MAX_CHAIN]
         find = partial(zones.missing, now_s=now_s, want_ips=policy.has_nsip_triggers)
@@ -309,6 +342,11 @@ class Responder:
             if policy.policy.delegation is Delegation.STRICT:
                 return ask._replace(asked=asked, content=content)
             self.later.append(ask)
+        wants = (policy.policy.delegation, policy.policy.dns_on_failure)
+        if wants == (Delegation.STRICT, OnFailure.CLOSED) and any(
+            zones.has_failed(name, now_s) and not is_routed(name) for name in names
+        ):
+            return None
         return {name: zones.known(name, now_s, want_ips=policy.has_nsip_triggers) for name in names}
 
     def _block(
@@ -321,6 +359,9 @@ class Responder:
             case Refusal.TCP_ONLY:
                 response = build_truncated(query)
             case Refusal.CNAME if target := rewrite_target(query, verdict.cname):
+                behind = self._judge_target(asked, verdict, target)
+                if behind is not verdict:
+                    return self._block(asked, behind, until_s, now_s)
                 asked = asked._replace(verdict=verdict)
                 return self._rewrite(asked, target_query(query, target), now_s)
             case _:
@@ -330,6 +371,20 @@ class Responder:
         if response is not None:
             self._learn(asked, response, verdict, "policy", until_s, event)
         return response
+
+    def _judge_target(self, asked: Asked, verdict: Verdict, target: bytes) -> Verdict:
+        """What the policy says of an alias that it chose itself, or a feed did.
+
+        A name that is blocked is not given out by another's alias, and one that leads on
+        leads to nothing: there is one alias, so that none goes round in circles.
+        """
+        name = from_wire(target)
+        behind = decide(asked.policy, asked.request._replace(name=name))
+        if behind.action is not _BLOCK:
+            return verdict
+        reason = f"{behind.reason} (it is the alias that rule {verdict.rule} gives)"
+        refusal = Refusal.NODATA if behind.refusal is Refusal.CNAME else behind.refusal
+        return behind._replace(reason=reason, refusal=refusal)
 
     def _special(self, query: Query) -> LocalAnswer | None:
         """What is answered here and never leaves, unless the settings have a way for it."""

@@ -64,6 +64,7 @@ _SOA_DATA: Final = (
 class Ede(IntEnum):
     """Info codes of RFC 8914 4 that we send."""
 
+    STALE_ANSWER = 3
     NOT_READY = 14
     BLOCKED = 15  # by a policy of the operator of this server
     PROHIBITED = 18  # this client may not ask here

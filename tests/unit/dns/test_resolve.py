@@ -15,10 +15,17 @@ default: allow
 rules:
   - {id: closed, action: block, match: {names: [closed.test], clients: [10.8.0.0/16]}}
   - {id: watched, action: monitor, match: {names: [watched.test]}}
+  - {id: safe, action: block, refusal: {cname: safe.test}, match: {names: [search.test]}}
+  - {id: slow, action: block, refusal: tcp_only, match: {names: [slow.test]}}
+  - {id: crooks, action: block, match: {nsdnames: [crooks.test]}}
 """
 ZONE = {
     ("www.test.", "A"): ["www.test. 60 IN A 192.0.2.1"],
     ("www.test.", "AAAA"): ["www.test. 60 IN AAAA 2001:db8::1"],
+    ("search.test.", "A"): ["search.test. 60 IN A 192.0.2.3"],
+    ("slow.test.", "A"): ["slow.test. 60 IN A 192.0.2.4"],
+    ("far.bad.test.", "A"): ["far.bad.test. 60 IN A 192.0.2.5"],
+    ("bad.test.", "NS"): ["bad.test. 60 IN NS ns.crooks.test."],
     ("alias.test.", "AAAA"): ["alias.test. 60 IN CNAME closed.test."],
     ("seen.test.", "A"): [
         "seen.test. 60 IN CNAME watched.test.",
@@ -70,3 +77,16 @@ async def test_alias_of_a_watched_name_gives_the_verdict_and_the_addresses(resol
     resolved = await resolve("seen.test", CLIENT)
     assert resolved.addresses == (ip_address("192.0.2.2"),)
     assert (resolved.verdict.rule, resolved.verdict.action) == ("watched", "monitor")
+
+
+@pytest.mark.parametrize(
+    ("name", "address"), [("search.test", "192.0.2.3"), ("slow.test", "192.0.2.4")]
+)
+async def test_what_a_lookup_is_answered_with_does_not_concern_a_connection(resolve, name, address):
+    assert await resolve(name, CLIENT) == Resolved((ip_address(address),))
+
+
+async def test_who_serves_the_name_is_judged_for_connections_too(resolve):
+    """Else an agent behind a proxy reached what a lookup of its own would not find."""
+    found = await resolve("far.bad.test", CLIENT)
+    assert (found.verdict.rule, found.addresses) == ("crooks", ())

@@ -23,6 +23,8 @@ rules:
   - {id: drop, action: block, refusal: drop, match: {names: [drop.example]}}
   - {id: tcp, action: block, refusal: tcp_only, match: {names: [tcp.example]}}
   - {id: alias, action: block, refusal: {cname: portal.example}, match: {names: [alias.example]}}
+  - {id: lured, action: block, refusal: {cname: gone.example}, match: {names: [lure.example]}}
+  - {id: itself, action: block, refusal: {cname: self.example}, match: {names: [self.example]}}
   - {id: home, action: block, refusal: {cname: localhost}, match: {names: [home.example]}}
   - id: records
     action: block
@@ -107,6 +109,19 @@ def test_an_alias_of_the_policys_is_followed_and_not_judged(desk):
     assert addresses(message) == ["192.0.2.5", "198.51.100.5"]
     assert (desk.queries("block"), desk.origin("policy")) == (1, 1)
     assert [event.rule for event in desk.events] == ["alias"]
+
+
+def test_an_alias_gives_out_no_name_that_is_blocked(desk):
+    """A feed could lead to what the policy closes."""
+    assert desk.look_up("lure.example").rcode() == dns.rcode.NXDOMAIN
+    (event,) = desk.events
+    assert (event.rule, event.name) == ("gone", "lure.example")
+    assert event.reason.endswith("(it is the alias that rule lured gives)")
+
+
+def test_an_alias_to_itself_is_no_data(desk):
+    message = desk.look_up("self.example")
+    assert (message.rcode(), message.answer) == (dns.rcode.NOERROR, [])
 
 
 def test_an_alias_to_a_name_that_never_leaves_does_not_leave(desk):

@@ -12,6 +12,7 @@ POLICY = """
 version: 1
 default: allow
 delegation: {delegation}
+on_failure: {{dns: {on_failure}}}
 rules:
   - {{id: server, action: block, match: {{{match}}}}}
 """
@@ -36,8 +37,9 @@ NSIPS = ["nsips: [198.51.100.0/24]", "nsips: ['2001:db8:53::/48']"]
 
 @pytest.fixture
 def desk_of(policy_from):
-    def make(match=NSDNAME, delegation="strict"):
-        return Desk(policy_from(POLICY.format(match=match, delegation=delegation)), UPSTREAM)
+    def make(match=NSDNAME, delegation="strict", on_failure="closed"):
+        said = {"match": match, "delegation": delegation, "on_failure": on_failure}
+        return Desk(policy_from(POLICY.format(**said)), UPSTREAM)
 
     return make
 
@@ -78,13 +80,26 @@ def test_what_is_known_of_a_zone_is_not_asked_again(desk_of):
     assert quick.rcode() == dns.rcode.NXDOMAIN
 
 
-def test_servers_that_cannot_be_known_block_nothing(desk_of):
-    desk = desk_of()
-    ask = desk.ask("www.bad.example")
-    answered = desk.carry(ask)
-    assert isinstance(answered, Ask)
+@pytest.mark.parametrize(
+    ("delegation", "on_failure", "fails"),
+    [("strict", "closed", True), ("strict", "open", False), ("async", "closed", False)],
+)
+def test_servers_that_nobody_tells_fail_as_the_policy_says(desk_of, delegation, on_failure, fails):
+    """Else a zone's owner hides from a rule about its name servers by not telling them."""
+    desk = desk_of(delegation=delegation, on_failure=on_failure)
+    answered = desk.carry(desk.ask("www.bad.example"))
     desk.upstream.set("down")
-    assert dns.message.from_wire(desk.settle(answered)).answer
+    message = dns.message.from_wire(desk.settle(answered))
+    assert bool(message.answer) is not fails
+    assert message.rcode() == (dns.rcode.SERVFAIL if fails else dns.rcode.NOERROR)
+
+
+def test_a_name_that_is_blocked_anyway_waits_for_nobody(policy_from):
+    policy = POLICY.format(match=NSDNAME, delegation="strict", on_failure="closed")
+    policy += "  - {id: cloak, action: block, match: {names: [www.bad.example]}}\n"
+    desk = Desk(policy_from(policy), UPSTREAM)
+    assert desk.look_up("cloaked.good.example").rcode() == dns.rcode.NXDOMAIN
+    assert desk.upstream.asked == ["cloaked.good.example. A"]
 
 
 def test_the_questions_of_a_chain_go_side_by_side(desk_of):
@@ -114,7 +129,9 @@ def test_an_answer_out_of_the_cache_counts_as_one_though_its_zone_is_asked_for(
 ):
     desk = Desk(policy_from("{version: 1, default: allow}"), UPSTREAM)
     desk.look_up("www.good.example")
-    desk.policy.current = policy_from(POLICY.format(match=NSDNAME, delegation="strict"))
+    desk.policy.current = policy_from(
+        POLICY.format(match=NSDNAME, delegation="strict", on_failure="closed")
+    )
     assert desk.look_up("www.good.example").answer
     assert (desk.origin("upstream"), desk.origin("cache")) == (1, 1)
 
