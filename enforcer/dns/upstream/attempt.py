@@ -86,6 +86,9 @@ class Listener(Protocol):
 class Channel(Protocol):
     """A way to one upstream."""
 
+    distrust: str
+    """What was wrong with the certificate that was shown last, for people."""
+
     def send(self, attempt: Attempt) -> None:
         """Never raises; may tell the listener of a failure before it returns."""
 

@@ -59,7 +59,7 @@ class Health:
         """It replied that it cannot or will not resolve a name."""
         self.silent = 0
         self._unhelpful += 1
-        if self._unhelpful >= UNHELPFUL_IN_A_ROW:
+        if self.is_unhelpful:
             self.failed(now_s)
 
     def was_silent(self, now_s: float) -> None:
@@ -67,6 +67,10 @@ class Health:
         self.silent += 1
         if self.silent >= SILENT_IN_A_ROW:
             self.retry_at_s = max(self.retry_at_s, now_s + 1)
+
+    @property
+    def is_unhelpful(self) -> bool:
+        return self._unhelpful >= UNHELPFUL_IN_A_ROW
 
     @property
     def is_well(self) -> bool:

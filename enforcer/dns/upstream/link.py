@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 from enforcer.dns.packets.wire import Edns
 from enforcer.dns.upstream.attempt import Channel, Ending
 from enforcer.dns.upstream.cookies import CLIENT_COOKIE_BYTES, UpstreamCookies
-from enforcer.dns.upstream.health import Health
+from enforcer.dns.upstream.health import UNHELPFUL_IN_A_ROW, Health
+from enforcer.dns.upstream.outage import Outage, Trouble
 from enforcer.dns.upstream.query import Randomness, build_upstream_opt
 from enforcer.dns.upstream.reply_match import Mismatch
 from enforcer.dns.upstream.stream import StreamChannel
@@ -61,6 +62,7 @@ class UpstreamLink:
         metrics.dns_upstream_healthy.extend("upstream", label)
         self.upstream = upstream
         self.health = Health()
+        self._outage = Outage(upstream)
         self.endings = {
             ending: metrics.dns_upstream_queries.cell(label, ending.value) for ending in Ending
         }
@@ -115,10 +117,18 @@ class UpstreamLink:
         health.replied(rtt_s)
         self._healthy.value = 1
         self._rtt.value = health.rtt_s or 0
+        if self._outage.told is not None:
+            self._outage.is_over()
 
     def was_unhelpful(self, now_s: float) -> None:
         self.health.was_unhelpful(now_s)
-        self._healthy.value = int(self.health.is_well)
+        if self.health.is_well:
+            self._healthy.value = 1
+            return
+        self._healthy.value = 0
+        if self.health.is_unhelpful:
+            detail = f"{UNHELPFUL_IN_A_ROW} times in a row"
+            self._outage.goes_on(Trouble.UNHELPFUL, detail, now_s)
 
     def has_failed(self, channel: Channel, ending: Ending, now_s: float) -> None:
         """That TCP fails says something of an upstream only if it is asked over nothing else."""
@@ -126,6 +136,10 @@ class UpstreamLink:
         if channel is self.channel(now_s, over_stream=False):
             self.health.failed(now_s)
             self._healthy.value = 0
+            if ending is Ending.UNTRUSTED:
+                self._outage.goes_on(Trouble.UNTRUSTED, channel.distrust, now_s)
+            else:
+                self._outage.goes_on(Trouble.SILENT, ending.value, now_s)
 
     def does_not_know_edns(self, now_s: float) -> None:
         """Without OPT it answers what with OPT was no good."""

@@ -6,7 +6,6 @@ it answered is sent once more on a new one.
 """
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Callable
 from typing import Final, cast
@@ -17,8 +16,6 @@ from enforcer.dns.upstream.reply_match import Mismatch, match_reply
 from enforcer.dns.upstream.stream_framing import Framing, FramingError
 from enforcer.dns.upstream.tls import ResumingContext
 from enforcer.settings.upstream import Upstream
-
-log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 4
 PIPELINED: Final = 100
@@ -49,6 +46,7 @@ class StreamChannel:
         self.ignored = ignored
         self.random = random
         self.monotonic = monotonic
+        self.distrust = ""
         self.connections: list[_Connection] = []
         self._connecting: set[asyncio.Task[None]] = set()
 
@@ -96,7 +94,7 @@ class StreamChannel:
                 )
         except ssl.CertificateError as error:
             ending = Ending.UNTRUSTED
-            log.warning("the upstream %s is not trusted: %s", upstream, error.verify_message)
+            self.distrust = error.verify_message
         except (OSError, TimeoutError):
             pass
         else:

@@ -62,6 +62,7 @@ class UdpChannel:
         *,
         randomise: bool,
     ) -> None:
+        self.distrust = ""
         self._endpoint = endpoint
         self._family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
         self._address: tuple[Any, ...] = ()

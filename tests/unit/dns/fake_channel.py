@@ -28,6 +28,7 @@ class FakeChannel:
         self.forgotten = []
         self.ignored = []
         self.closed = False
+        self.distrust = ""
 
     def send(self, attempt):
         self.sent.append(attempt)
