@@ -9,7 +9,11 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from enforcer.policy.model import MAX_PORT
 
 DNS_PORT = 53
-_ENDPOINT = re.compile(r"(?:\[([^\]]*)\]|([^:]*)):([0-9]{1,5})")
+_ENDPOINT = re.compile(r"(?:\[([^\]]*)\]|([^:]*)):([0-9]{1,20})")
+
+
+class PortError(ValueError):
+    """An address with a port that there is not."""
 
 
 class Endpoint(NamedTuple):
@@ -25,7 +29,7 @@ class Endpoint(NamedTuple):
 def parse_endpoint(text: str, default_port: int | None = None) -> Endpoint:
     """``192.0.2.1:53``, ``[2001:db8::1]:53``, or without the port where there is a default.
 
-    Raises ValueError.
+    Raises ValueError, PortError where it is only the port.
     """
     found = _ENDPOINT.fullmatch(text)
     try:
@@ -35,7 +39,9 @@ def parse_endpoint(text: str, default_port: int | None = None) -> Endpoint:
             endpoint = Endpoint(str(ip_address(found[1] or found[2])), int(found[3]))
     except ValueError:
         endpoint = None
-    if endpoint is None or not 0 <= endpoint.port <= MAX_PORT:
+    if endpoint is not None and endpoint.port > MAX_PORT:
+        raise PortError(f"{text!r} has port {endpoint.port}; ports go up to {MAX_PORT}")
+    if endpoint is None or endpoint.port < 0:
         raise ValueError(
             f"{text!r} is not an address with a port; write it as 192.0.2.1:53 or [2001:db8::1]:53"
         )

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from enforcer.policy.names import parse_host
-from enforcer.settings.endpoint import DNS_PORT, Endpoint, parse_endpoint
+from enforcer.settings.endpoint import DNS_PORT, Endpoint, PortError, parse_endpoint
 
 _URL: Final = re.compile(r"([A-Za-z0-9+.-]+)://([^/#]*)(/[^#]*)?(?:#(.*))?")
 _PATH: Final = re.compile(r"/[\x21-\x7e]*")
@@ -103,6 +103,8 @@ def _at(text: str, where: str, transport: Transport) -> Upstream:
     bare = where.removeprefix("[").removesuffix("]") if where.endswith("]") else where
     try:
         endpoint = parse_endpoint(bare, _PORTS[transport])
+    except PortError:
+        raise
     except ValueError:
         raise ValueError(
             f"{text!r} is not an upstream: {where!r} is not an address; write it as 192.0.2.53, "

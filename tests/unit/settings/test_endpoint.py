@@ -33,7 +33,6 @@ def test_an_upstream_may_leave_out_the_port(text):
         ":53",
         "localhost:53",
         "192.0.2.1:",
-        "192.0.2.1:65536",
         "192.0.2.1:-1",
         "192.0.2.1:5_3",
         "192.0.2.1:53:53",
@@ -45,4 +44,10 @@ def test_an_upstream_may_leave_out_the_port(text):
 )
 def test_what_is_no_endpoint_is_refused(text):
     with pytest.raises(ValueError, match="not an address with a port"):
+        parse_endpoint(text)
+
+
+@pytest.mark.parametrize("text", ["192.0.2.1:65536", "[2001:db8::1]:99999", "192.0.2.1:1234567"])
+def test_a_port_out_of_range_is_called_that(text):
+    with pytest.raises(ValueError, match=r"has port [0-9]+; ports go up to 65535"):
         parse_endpoint(text)

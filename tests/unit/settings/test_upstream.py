@@ -41,6 +41,8 @@ def test_an_upstream_is_an_address_and_what_it_speaks(text, upstream):
         ("tls://dns.example", "write it as 192.0.2.53"),
         ("192.0.2.53:0", "write 53"),
         ("tls://192.0.2.53:0#dns.example", "write 853"),
+        ("127.0.0.1:99999", "ports go up to 65535"),
+        ("tls://[2001:db8::53]:65536#dns.example", "ports go up to 65535"),
         ("quic://192.0.2.53", "write tcp://, tls:// or https://"),
         ("tls://192.0.2.53", "add it after a #"),
         ("tls://192.0.2.53#", "add it after a #"),
