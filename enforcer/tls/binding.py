@@ -22,6 +22,8 @@ _MADE_ROOM: Final = MAX_NAMES_PER_CLIENT // 4
 _ORDER_S: Final = 10
 # Of one name, for one client: those of A and of AAAA, and where they vary what they were.
 MAX_ANSWERS: Final = 16
+# Of all these together, and of targets: one message has room for thousands.
+MAX_ADDRESSES: Final = 64
 
 
 class _Binding(NamedTuple):
@@ -70,6 +72,8 @@ class Bindings:
         """
         # An address is hashed in Python, and many questions in a row are one client's.
         found = self._latest if client is self._latest_client else self._clients.get(client)
+        if len(addresses) > MAX_ADDRESSES or len(targets) > MAX_ADDRESSES:
+            addresses, targets = addresses[:MAX_ADDRESSES], targets[:MAX_ADDRESSES]
         if found is None:
             found = self._clients[client] = _Client(now_s)
         elif now_s - found.seen_s > _ORDER_S:
@@ -136,5 +140,15 @@ def _renewed(
         return _Binding((addresses,), targets, until_s)
     answers = known.answers
     if addresses not in answers:
-        answers = (addresses, *answers)[:MAX_ANSWERS]
+        answers = _latest((addresses, *answers[: MAX_ANSWERS - 1]))
     return _Binding(answers, targets or known.targets, max(until_s, known.until_s))
+
+
+def _latest(answers: tuple[tuple[Address, ...], ...]) -> tuple[tuple[Address, ...], ...]:
+    """As many of them as have room, the first in any case."""
+    room = MAX_ADDRESSES
+    for index, answer in enumerate(answers):
+        room -= len(answer)
+        if room < 0:
+            return answers[:index]
+    return answers

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from enforcer.tls.binding import (
     GRACE_S,
+    MAX_ADDRESSES,
     MAX_ANSWERS,
     MAX_NAMES_PER_CLIENT,
     Bindings,
@@ -85,6 +86,18 @@ def test_answers_that_vary_with_each_query_are_bounded():
         bindings.remember(CLIENT, NAME, (address,), 60, 0.0)
     held = [bindings.holds(CLIENT, NAME, address, 0.0) for address in addresses]
     assert held == [False] * 4 + [True] * MAX_ANSWERS
+
+
+def test_addresses_of_a_name_are_bounded_however_many_an_answer_has():
+    bindings = Bindings()
+    many, more = (
+        tuple(ip_address(f"2001:db8:{half}::{number:x}") for number in range(2000))
+        for half in (1, 2)
+    )
+    for answer in (many, more):
+        bindings.remember(CLIENT, NAME, answer, 60, 0.0)
+    held = [address for address in (*many, *more) if bindings.holds(CLIENT, NAME, address, 0.0)]
+    assert held == list(more[:MAX_ADDRESSES])
 
 
 def test_client_with_very_many_names_loses_its_own_oldest_and_nobody_elses():
