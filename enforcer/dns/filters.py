@@ -13,7 +13,7 @@ from enforcer.dns.delegation import UNKNOWN, NsFacts
 from enforcer.dns.packets.answer import Answer
 from enforcer.dns.packets.svcb import Strip
 from enforcer.policy.compile import CompiledPolicy
-from enforcer.policy.decide import decide
+from enforcer.policy.decide import decide, decide_among
 from enforcer.policy.model import Action, Address, Mode, Request, StripEch, Verdict
 from enforcer.policy.names import from_wire
 
@@ -32,7 +32,8 @@ def judge_answer(
     """The verdict on what an answer leads to: the first block, else the first monitor, else None.
 
     ``request`` is the one that the question was judged by; for a passthru verdict on it
-    this is not to be asked. A chain through a blocked name is blocked, whatever the name
+    this is not to be asked. A passthru by an address spares the answer's other addresses,
+    not its aliases. A chain through a blocked name is blocked, whatever the name
     that was asked for (RPZ judges each one, too). ``ns_facts`` are those of the aliases,
     as far as they are known. A hint never blocks: see find_strip.
     """
@@ -55,20 +56,30 @@ def _verdicts(
         name = from_wire(alias)
         nsdnames, nsips = ns_facts.get(alias, UNKNOWN)
         asked = request._replace(name=name, nsdnames=nsdnames, nsips=nsips)
-        for judged in _each(asked, together) if together else (asked,):
-            verdict = decide(policy, judged)
+        own = decide(policy, asked)
+        for verdict in judge_addresses(policy, asked, together) if together else (own,):
             if verdict.action is not Action.ALLOW:
                 yield verdict._replace(reason=f"{verdict.reason} (it is an alias of {name})")
-            # The targets of services stand beside each other, none leads to the next.
-            elif verdict.passthru and not answer.services:
-                return
-    for judged in _each(request, addresses):
-        yield decide(policy, judged)
+        # The targets of services stand beside each other, none leads to the next.
+        if own.passthru and not answer.services:
+            return
+    yield from judge_addresses(policy, request, addresses)
     for service in answer.services if policy.has_address_triggers else ():
         for judged in _each(request, service.hints):
             verdict = decide(policy, judged)
             if not verdict.blocks:
                 yield verdict
+
+
+def judge_addresses(
+    policy: CompiledPolicy, request: Request, addresses: tuple[Address, ...]
+) -> list[Verdict]:
+    """A verdict for each address, or one for all where a passthru has a say."""
+    verdicts = [decide(policy, judged) for judged in _each(request, addresses)]
+    # Of a Connect URL each address must be one of its own.
+    if request.name not in policy.connect_urls and any(each.passthru for each in verdicts):
+        return [decide_among(policy, tuple(_each(request, addresses)))]
+    return verdicts
 
 
 def _each(request: Request, addresses: tuple[Address, ...]) -> Iterator[Request]:

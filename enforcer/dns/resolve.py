@@ -58,7 +58,9 @@ class Resolver:
         addresses: list[Address] = []
         monitored = None
         for answer in answers:
-            verdict = judge_answer(policy, request, answer, facts) or decide(policy, request)
+            verdict = decide(policy, request)
+            if not verdict.passthru:
+                verdict = judge_answer(policy, request, answer, facts) or verdict
             if verdict.blocks and verdict.refusal not in REWRITES:
                 return Resolved(verdict=verdict)
             if verdict.action is Action.MONITOR:

@@ -25,7 +25,7 @@ from enforcer.dns.delegation import (
     Delegations,
     NsFacts,
 )
-from enforcer.dns.filters import find_strip, judge_answer
+from enforcer.dns.filters import find_strip, judge_addresses, judge_answer
 from enforcer.dns.packets.answer import Answer
 from enforcer.dns.packets.cookies import Cookies
 from enforcer.dns.packets.message import read_query
@@ -292,8 +292,10 @@ class Responder:
         verdict = decide(policy, request)
         if verdict.blocks and policy.has_address_triggers and answer.addresses:
             # An address of the answer counts more than who serves the zone (RPZ's order).
-            verdicts = [decide(policy, request._replace(address=a)) for a in answer.addresses]
-            verdict = next((v for v in verdicts if v.blocks), verdicts[0])
+            verdicts = judge_addresses(policy, request, answer.addresses)
+            # A passthru by an address spares no alias.
+            spared = verdicts[0]._replace(passthru=False)
+            verdict = next((v for v in verdicts if v.blocks), spared)
         return request, verdict
 
     def _render(

@@ -34,7 +34,8 @@ Precedence, from the first step to the last:
 A fact that is not known yet counts as fitting a rule that lets through, and as not
 fitting a block. Two rules may be equal only while it is unknown, and both let through:
 then the Connect URL is named, else the first id, so that the order of written rules never
-matters. A monitor that waits for a fact lets through without a record. Query types and
+matters. A monitor that waits for a fact lets through without a record, and a passthru
+that waits for one is an allow: it spares nothing until it fits. Query types and
 name servers are known to lookups only, and on other planes fit no rule.
 
 A rule that rewrites a lookup (``tcp_only``, ``cname``, local data) is for the DNS plane
@@ -46,7 +47,10 @@ At the end, ``mode: monitor`` turns every block into a monitor that says what it
 have done.
 """
 
+from collections.abc import Sequence
+
 from enforcer.policy.compile import CompiledPolicy, allows_address
+from enforcer.policy.index import Candidate
 from enforcer.policy.model import (
     Action,
     CertificateCheck,
@@ -81,16 +85,40 @@ def decide(policy: CompiledPolicy, request: Request) -> Verdict:
         url_rule = policy.connect_url_rule(request)
         if url_rule is not None:
             return _decide_on_url(policy, request, url_rule)
-    rule = _most_specific(policy, request, None)
+    rule = _closest(policy, policy.candidates(request), request, None)
+    return _say(policy, rule, request)
+
+
+def decide_among(policy: CompiledPolicy, requests: Sequence[Request]) -> Verdict:
+    """The verdict on an answer as a whole, by the most specific rule for any of its addresses.
+
+    ``requests`` are one for each address, of a name that is no Connect URL's. That is RPZ's
+    way: a passthru for one address is for the answer that has it, unless a closer rule, or
+    an earlier zone's, blocks another.
+    """
+    candidates = [
+        candidate._replace(key=key)
+        for request in requests
+        for candidate in policy.candidates(request)
+        if (key := specificity(candidate.rule, candidate.fit, request, candidate.rank))
+    ]
+    rule = _closest(policy, candidates, requests[0], None)
+    return _say(policy, rule, requests[0])
+
+
+def _say(policy: CompiledPolicy, rule: Rule, request: Request) -> Verdict:
     verdict = policy.verdicts[rule.id]
-    if rule.action is not _ALLOW and _holds_back(rule, request):
-        return verdict._replace(action=Action.ALLOW, reason=rule.reason)
+    if rule.action is not _ALLOW:
+        if _holds_back(rule, request):
+            return verdict._replace(action=Action.ALLOW, reason=rule.reason)
+    elif rule.passthru and _awaits(rule.match, request):
+        return verdict._replace(passthru=False)
     return verdict
 
 
 def _decide_on_url(policy: CompiledPolicy, request: Request, url_rule: Rule) -> Verdict:
     url = url_rule.connect_url
-    rule = _most_specific(policy, request, url_rule)
+    rule = _closest(policy, policy.candidates(request), request, url_rule)
     action, reason, verify = rule.action, rule.reason, None
     if _holds_back(rule, request):
         action = Action.ALLOW
@@ -105,14 +133,16 @@ def _decide_on_url(policy: CompiledPolicy, request: Request, url_rule: Rule) -> 
             verify = url
     if action is Action.BLOCK and policy.policy.mode is Mode.MONITOR:
         action, reason = Action.MONITOR, f"would block: {reason}"
-    return policy.verdicts[rule.id]._replace(
+    return _say(policy, rule, request)._replace(
         action=action, reason=reason, connect_url=url, verify=verify
     )
 
 
-def _most_specific(policy: CompiledPolicy, request: Request, url_rule: Rule | None) -> Rule:
+def _closest(
+    policy: CompiledPolicy, candidates: list[Candidate], request: Request, url_rule: Rule | None
+) -> Rule:
+    """The most specific rule of the candidates and the Connect URL."""
     winner, best = policy.policy.default, None
-    candidates = policy.candidates(request)
     if not candidates and url_rule is None:
         return winner
     if url_rule is not None:

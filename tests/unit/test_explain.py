@@ -207,6 +207,19 @@ def test_a_passthru_says_what_it_spares(policy_from):
 
 
 @pytest.mark.parametrize(
+    "match",
+    ["addresses: [192.0.2.7]", "ports: [443]", "nsdnames: [ns.example]", "nsips: [192.0.2.7]"],
+)
+def test_a_passthru_that_waits_for_a_fact_spares_nothing(policy_from, match):
+    rule = f"{{id: waits, action: passthru, match: {{{match}}}}}"
+    policy = policy_from(f"version: 1\ndefault: allow\nrules: [{rule}]\n")
+
+    lines = dict(explain(policy, "www.example").as_lines())
+
+    assert (lines["rule"], "then" in lines) == ("waits", False)
+
+
+@pytest.mark.parametrize(
     ("words", "why"),
     [
         ({"qtype": "HTPS"}, "write one such as AAAA, or TYPE65"),

@@ -17,6 +17,7 @@ rules:
   - {id: watched, action: monitor, match: {names: [watched.test]}}
   - {id: safe, action: block, refusal: {cname: safe.test}, match: {names: [search.test]}}
   - {id: slow, action: block, refusal: tcp_only, match: {names: [slow.test]}}
+  - {id: trusted, action: passthru, match: {names: [trusted.test]}}
   - {id: crooks, action: block, match: {nsdnames: [crooks.test]}}
 """
 ZONE = {
@@ -30,6 +31,10 @@ ZONE = {
     ("seen.test.", "A"): [
         "seen.test. 60 IN CNAME watched.test.",
         "watched.test. 60 IN A 192.0.2.2",
+    ],
+    ("trusted.test.", "A"): [
+        "trusted.test. 60 IN CNAME closed.test.",
+        "closed.test. 60 IN A 192.0.2.6",
     ],
     ("seen.test.", "AAAA"): ["seen.test. 60 IN CNAME watched.test."],
 }
@@ -71,6 +76,10 @@ async def test_alias_of_a_blocked_name_gives_the_verdict(resolve):
     assert resolved.addresses == ()
     assert resolved.verdict.rule == "closed"
     assert await resolve("alias.test", ip_address("10.9.0.2")) == Resolved()
+
+
+async def test_what_a_name_leads_to_is_not_judged_after_a_passthru(resolve):
+    assert await resolve("trusted.test", CLIENT) == Resolved((ip_address("192.0.2.6"),))
 
 
 async def test_alias_of_a_watched_name_gives_the_verdict_and_the_addresses(resolve):
