@@ -50,14 +50,16 @@ LIMITS = """\
 
 Know these before you rely on the gateway. What a firewall can do about them is up to you for now.
 
-- **DNS over TLS or HTTPS** (port 853, `dns.google`, `cloudflare-dns.com` and others). The lookup
-  is not seen. The connection that follows it still is, and is judged by its SNI. Until then, block
-  those names and addresses in the policy, and port 853 in the firewall.
+- **DNS over TLS or HTTPS.** `packs/dns-bypass.yaml`, which is not included by default, blocks the
+  resolvers that browsers, systems and ngrok's agent know, by name and address, and the names by
+  which browsers ask. Port 853 is the firewall's. A resolver that no list has, on somebody's own web
+  server, stays open: its lookups are not seen, the connection that follows is, by its SNI.
 - **QUIC**, or anything else over UDP. The gate takes TCP only: reject UDP port 443.
 - **A port that is not redirected.** Only what the firewall brings to the gate is judged: redirect
   all of TCP, or reject what nobody needs.
 - **SSH on port 22** to an address known from elsewhere. The lookup is refused, and SSH on port 443
-  is; port 22 is the firewall's.
+  is. Close port 22 in the firewall, or redirect it to the gate and write rules with
+  `protocols: [ssh]`.
 - **What is neither TLS, HTTP nor SSH**, on port 443 as on any other. It is judged by name, address
   and port, and passes when no rule is against it; so does whatever only a server made for it takes
   for TLS or SSH. Where nothing else is needed,
@@ -65,20 +67,28 @@ Know these before you rely on the gateway. What a firewall can do about them is 
 - **A second ClientHello.** A server may ask for one (HelloRetryRequest), and all is passed on from
   the first. A client must not change the name in it (RFC 8446 4.1.2), and one made for the purpose
   can, at a server that does not mind.
-- **HTTPS and SVCB records.** The names and address hints in such an answer are not judged; the
-  connection that follows from them is.
-- **Encrypted Client Hello.** The gate sees, and judges, the outer name only.
+- **Encrypted Client Hello.** The gate sees, and judges, the outer name only. HTTPS and SVCB answers
+  for names that the policy is about lose their `ech` (`strip_ech: all` is for every name), so
+  clients that use this DNS have no key. One that has a key from elsewhere is judged by the outer
+  name: block the outer names that you know.
 - **The SNI of an allowed name towards an address that it was not resolved to.** The two are not
   held against each other, unless a Connect URL lists its dedicated `addresses`. At a Connect URL
   the certificate is checked at whatever address is dialled.
 - **No SNI towards the addresses of ngrok's ingress.** Such a connection is judged by its address,
   and the default names share theirs with every Connect URL. ngrok's agents always send a name, or
   refuse the certificate that they get without one; a client made for the purpose would not.
-- **Somebody else's Connect URL.** A name that nobody listed is an ordinary site to the policy.
-  `default: block`, and a rule for what is needed, closes this today.
+- **Somebody else's Connect URL**, unless a rule with `nsdnames` knows it by its name servers, as in
+  [test_foreign_connect_url.py](../tests/e2e/test_foreign_connect_url.py): a Connect URL's name is
+  delegated to ngrok's. That is as sure as your list of them: take it from your own delegation
+  (`dig NS connect.example.com`), and look again now and then, since ngrok publishes none and may
+  give others to other accounts. It holds for lookups and for names at the proxy. A redirected
+  connection to an address known from elsewhere, with such a name in its SNI, has no lookup, and
+  passes. `default: block`, and a rule for what is needed, closes that too.
 - **Another server at an address that was verified before**, for as long as the check of a
   certificate is kept (`verified_for_seconds`). The agent's own check is there all the time.
-- **Other tunnel services.** Only ngrok's names have a pack.
+- **Other tunnel services.** `packs/tunnels.yaml` has those whose hosts are known; it is not
+  included by default, and what it knows by reputation alone it only records. What people run on
+  machines of their own (frp, chisel, inlets, SSH) has no name to go by.
 """
 
 
