@@ -53,8 +53,11 @@ scrape_configs:
 | what answers at a Connect URL is refused | \
 `increase(enforcer_connect_url_probes_total{result="refused"}[5m]) > 0` |
 | the audit trail cannot be written | `increase(enforcer_audit_write_errors_total[5m]) > 0` |
+| an upstream resolver does not answer | \
+`max_over_time(enforcer_dns_upstream_healthy[2m]) == 0` |
 | DNS workers end | `increase(enforcer_dns_worker_restarts_total[5m]) > 0` |
 | DNS workers keep an old policy | `min_over_time(enforcer_dns_workers{state="behind"}[1m]) > 0` |
+| a policy zone is older than its primary allows | `enforcer_zone_expired == 1` |
 | somebody floods the audit trail | `increase(enforcer_audit_events_coarsened_total[5m]) > 0` |
 """
 
