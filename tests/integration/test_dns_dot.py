@@ -209,6 +209,22 @@ def test_clients_that_shake_hands_for_ever_are_counted_as_connections(run, gatew
     run(scenario())
 
 
+def test_one_client_that_shakes_no_hands_leaves_room_for_others(run, gateway):
+    async def scenario():
+        limits = StreamLimits(connections=10, connections_per_client=2)
+        async with gateway(limits=limits) as door:
+            held = [
+                (await asyncio.open_connection(*door.dot, local_addr=("127.0.0.2", 0)))[1]
+                for _ in range(10)
+            ]
+            _, writer = await door.connect()
+            assert door.discarded("too_many_connections") == 8
+            for each in (*held, writer):
+                each.close()
+
+    run(scenario())
+
+
 def test_an_idle_connection_is_closed(run, gateway):
     async def scenario():
         async with gateway(limits=IMPATIENT) as door:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
@@ -105,6 +106,7 @@ class DotListener:
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._greeting: set[asyncio.Task[None]] = set()
+        self._greeting_of: Counter[str] = Counter()
         self._retry: asyncio.TimerHandle | None = None
         bound.listen(_BACKLOG)
         self._loop.add_reader(bound, self._accept)
@@ -130,18 +132,33 @@ class DotListener:
                 _RETRY_ACCEPT_S, self._loop.add_reader, self._socket, self._accept
             )
             return
-        limit = self._connections.limits.connections
-        if len(self._greeting) + len(self._connections) >= limit:
+        if not self._has_room(address[0]):
             self._connections.discarded.add("too_many_connections")
             client.close()
             return
         client.setblocking(False)
-        self._keep(self._greet(client, address[0]))
+        self._keep(self._greet(client, address[0]), address[0])
 
-    def _keep(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _has_room(self, peer: str) -> bool:
+        """Whoever is silent while it should shake hands takes no more room than another."""
+        limits = self._connections.limits
+        return len(self._greeting) + len(self._connections) < limits.connections and (
+            self._greeting_of[peer] < limits.connections_per_client
+            or self._connections.proxies.allows(parse_address(peer))
+        )
+
+    def _keep(self, coroutine: Coroutine[Any, Any, None], peer: str) -> None:
         task = self._loop.create_task(coroutine)
         self._greeting.add(task)
-        task.add_done_callback(self._greeting.discard)
+        self._greeting_of[peer] += 1
+
+        def forget(task: asyncio.Task[None]) -> None:
+            self._greeting.discard(task)
+            self._greeting_of[peer] -= 1
+            if not self._greeting_of[peer]:
+                del self._greeting_of[peer]
+
+        task.add_done_callback(forget)
 
     async def _greet(self, client: socket.socket, peer: str) -> None:
         handed_over = False
