@@ -24,7 +24,8 @@ from enforcer.settings.endpoint import Endpoint, cannot_listen
 from enforcer.settings.upstream import Upstream
 from enforcer.tls.binding import Bindings
 
-_ARPA: Final = to_wire("arpa")
+# Names of addresses (RFC 1035 3.5, RFC 3596 2.5).
+_REVERSE: Final = (to_wire("in-addr.arpa"), to_wire("ip6.arpa"))
 
 
 class ListenError(Exception):
@@ -78,7 +79,7 @@ class DnsPlane:
     def _is_routed(self, name: bytes) -> bool:
         """The company's own resolvers know its private addresses, and nothing leaks to them."""
         return self._forwarder.has_own_upstreams(name) or (
-            self._asks_inside and name.endswith(_ARPA)
+            self._asks_inside and name.endswith(_REVERSE)
         )
 
     async def listen(
