@@ -124,9 +124,10 @@ class QuickPath:
             return None
         name = packet[12:end]
         known = table.get(name)
+        in_other_letters = known is None
         if known is None:
-            return self._answer_in_their_letters(packet, client, name, table)
-        if known.until_s <= self._now_s:
+            known = table.get(fold_wire(name))
+        if known is None or known.until_s <= self._now_s:
             return None
         if known.noted is not None:
             noted = known.noted.get(client)
@@ -137,6 +138,10 @@ class QuickPath:
                 self._note_first(known, client)
         known.counted.value += 1
         known.origin.value += 1
+        if in_other_letters:
+            # As a resolver chose them at random (0x20), or a person wrote them.
+            response = known.response
+            return b"".join((packet[:2], response[:10], name, response[len(name) + 10 :]))
         return packet[:2] + known.response
 
     def learn(self, packet: bytes, client: Address, known: Known, asked_s: float) -> None:
@@ -197,25 +202,6 @@ class QuickPath:
             )
             events.append(_happened(left_out, seen))
         return events
-
-    def _answer_in_their_letters(
-        self, packet: bytes, client: bytes, name: bytes, table: Table
-    ) -> bytes | None:
-        """Upper and lower case as a resolver chose at random (0x20), or a person wrote it."""
-        known = table.get(fold_wire(name))
-        if known is None or known.until_s <= self._now_s:
-            return None
-        if known.noted is not None:
-            noted = known.noted.get(client)
-            if noted is not None:
-                noted[0] += 1
-                noted[2] = self._now_s
-            else:
-                self._note_first(known, client)
-        known.counted.value += 1
-        known.origin.value += 1
-        response = known.response
-        return b"".join((packet[:2], response[:10], name, response[len(name) + 10 :]))
 
     def _note_first(self, known: Known, client: bytes) -> None:
         """A client that the answer was not given to since the last drain."""
