@@ -87,6 +87,16 @@ WANTED = (
 )
 
 
+class _Unmet(NamedTuple):
+    problem: Problem
+    rule: Rule | None
+
+    @property
+    def is_quarantine(self) -> bool:
+        """Whether a feed says it of some clients, who may be meant to reach nothing."""
+        return bool(self.rule and self.rule.zone and self.rule.match.clients)
+
+
 class Findings(NamedTuple):
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
@@ -95,10 +105,13 @@ class Findings(NamedTuple):
 def lint(policy: CompiledPolicy) -> Findings:
     """Faults that only show when the rules work together, judged as if enforced."""
     policy = enforced(policy)
+    required = tuple(_unmet(policy, REQUIRED))
+    wanted = tuple(_unmet(policy, WANTED))
     return Findings(
-        tuple(_unmet(policy, REQUIRED)),
+        tuple(unmet.problem for unmet in required if not unmet.is_quarantine),
         (
-            *_unmet(policy, WANTED),
+            *(unmet.problem for unmet in required if unmet.is_quarantine),
+            *(unmet.problem for unmet in wanted),
             *_closed(policy),
             *_shared(policy),
             *_uncovered(policy),
@@ -107,7 +120,7 @@ def lint(policy: CompiledPolicy) -> Findings:
     )
 
 
-def _unmet(policy: CompiledPolicy, needs: Iterable[Need]) -> Iterator[Problem]:
+def _unmet(policy: CompiledPolicy, needs: Iterable[Need]) -> Iterator[_Unmet]:
     """Needs that are blocked for clients to whom a Connect URL is allowed."""
     rules = {rule.id: rule for rule in (policy.policy.default, *policy.policy.rules)}
     clients = tuple(dict.fromkeys((*_EVERYBODY, *_clients(policy.policy.rules))))
@@ -123,13 +136,15 @@ def _unmet(policy: CompiledPolicy, needs: Iterable[Need]) -> Iterator[Problem]:
             if url is not None:
                 told.add(verdict.rule)
                 whom = "" if client in _EVERYBODY else f" for clients such as {client}"
-                yield Problem(
+                rule = rules.get(verdict.rule)
+                problem = Problem(
                     verdict.source,
                     verdict.rule,
                     f"the Connect URL {url} is allowed{whom}, but {need.host}:{need.port} is "
                     f"blocked, and {need.why}",
-                    _open(need, rules.get(verdict.rule)),
+                    _open(need, rule, client),
                 )
+                yield _Unmet(problem, rule)
 
 
 def _clients(rules: Iterable[Rule]) -> Iterator[Address]:
@@ -169,15 +184,15 @@ def _reach(
     return None
 
 
-def _open(need: Need, rule: Rule | None) -> str:
+def _open(need: Need, rule: Rule | None, client: Address | None) -> str:
     if rule is None:
         return f"put the host of your own Connect URL in place of {need.host}"
     if need.host in rule.match.names and not rule.from_pack:
         return f"take {need.host} out of this rule"
     name = need.host.replace(".", "-")
-    clients = (
-        f", clients: [{', '.join(map(str, rule.match.clients))}]" if rule.match.clients else ""
-    )
+    # A zone may have thousands.
+    ranges = (client,) if rule.zone and rule.match.clients else rule.match.clients
+    clients = f", clients: [{', '.join(map(str, ranges))}]" if ranges else ""
     return (
         f"add the rule {{id: agents-need-{name}, action: allow, "
         f"match: {{names: [{need.host}], ports: [{need.port}]{clients}}}}}"

@@ -153,6 +153,31 @@ def test_a_list_without_an_entry_is_warned_of(policy_from):
     assert "no entry" in warning.problem
 
 
+QUARANTINE = """
+version: 1
+default: allow
+include: [packs/ngrok.yaml]
+connect_urls: [{host: connect.example.com, issuer: ngrok}]
+rpz: [{id: feed, file: feed.rpz}]
+"""
+
+
+def test_clients_that_a_zone_puts_in_quarantine_are_a_warning(policy_from):
+    zone = "32.7.0.0.10.rpz-client-ip CNAME .\n32.8.0.0.10.rpz-client-ip CNAME .\n"
+    warnings = policy_from(QUARANTINE, **{"feed.rpz": zone}).warnings
+    told = [each for each in warnings if "crl.ngrok-agent.com:80 is blocked" in each.problem]
+    [warning] = told
+    assert "for clients such as 10.0.0.7" in warning.problem
+    assert "clients: [10.0.0.7]" in warning.remedy
+
+
+def test_a_written_rule_that_does_the_same_is_an_error(policy_from):
+    rule = "rules: [{id: r, action: block, match: {clients: [10.0.0.7], ports: [80]}}]\n"
+    zone = "ads.example CNAME .\n"
+    with pytest.raises(PolicyError, match="revocation list"):
+        policy_from(QUARANTINE + rule, **{"feed.rpz": zone})
+
+
 def test_monitor_mode_is_judged_as_if_enforced(policy_from):
     text = LISTED.replace("lists: [l.txt]", "names: [crl.ngrok-agent.com], ports: [80]")
     url = "connect_urls: [{host: connect.example.com, issuer: ngrok}]\nmode: monitor\n"
