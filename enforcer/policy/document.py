@@ -18,6 +18,7 @@ from enforcer.policy.written import (
     GroupName,
     Host,
     Line,
+    NameServer,
     NetworkText,
     OneOrMore,
     Pattern,
@@ -93,7 +94,7 @@ class MatchDocument(Strict):
     ports: tuple[Ports, ...] = parts("Destination ports: 443 or 8000-8100.")
     clients: tuple[ClientText, ...] = parts("Client addresses, ranges, or names of groups.")
     protocols: tuple[Protocol, ...] = parts("What the client's first bytes are.")
-    nsdnames: tuple[Suffix, ...] = parts(
+    nsdnames: tuple[NameServer, ...] = parts(
         "Name servers of the zone that holds the name: a name and everything below it."
     )
     nsips: tuple[NetworkText, ...] = parts("Addresses or ranges of those name servers.")

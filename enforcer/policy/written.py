@@ -38,12 +38,19 @@ def _host(value: Any) -> str:
     if _is_network(text):
         raise ValueError(f"{text!r} is an address; list it under addresses")
     if "*" in text:
-        raise ValueError(f"{text!r} has a *; list it under patterns")
+        raise ValueError(f"{text!r} has a *; {_without_star(text)}")
     if text.startswith("."):
         raise ValueError(f"{text!r} starts with a dot; list it under suffixes, without the dot")
     if "/" in text or ":" in text:
         raise ValueError(f"{text!r} is more than a host name; write the host, and the port apart")
     return parse_host(text)
+
+
+def _without_star(text: str) -> str:
+    below = text.removeprefix("*.")
+    # A pattern's star is one label, and *.name is mostly meant as all that is below.
+    is_all_below = below != text and "*" not in below
+    return f"write {below} under suffixes" if is_all_below else "list it under patterns"
 
 
 def _is_network(text: str) -> bool:
@@ -56,6 +63,15 @@ def _is_network(text: str) -> bool:
 
 def _suffix(value: Any) -> str:
     return _host(_text(value).strip().removeprefix("."))
+
+
+def _name_server(value: Any) -> str:
+    text = _text(value)
+    below = text.rpartition("*")[2].lstrip(".")
+    if "*" in text:
+        remedy = f"write {below}, which stands for all below it, too" if below else "write a name"
+        raise ValueError(f"{text!r} has a *; {remedy}")
+    return _suffix(text)
 
 
 def _pattern(value: Any) -> str:
@@ -153,6 +169,7 @@ def _version(value: Any) -> Any:
 
 Host = Annotated[str, BeforeValidator(_host)]
 Suffix = Annotated[str, BeforeValidator(_suffix)]
+NameServer = Annotated[str, BeforeValidator(_name_server)]
 Pattern = Annotated[str, BeforeValidator(_pattern)]
 NetworkText = Annotated[Any, BeforeValidator(_network), WithJsonSchema(_STRING)]
 AddressText = Annotated[
