@@ -133,16 +133,18 @@ def _choices(annotation: Any) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _options(annotation: Any) -> Iterator[str]:
+def _options(annotation: Any, *, in_union: bool = False) -> Iterator[str]:
     if get_origin(annotation) is Literal:
         yield from map(str, get_args(annotation))
     elif isinstance(annotation, type) and issubclass(annotation, Enum):
         yield from (str(member.value) for member in annotation)
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield f"{{{next(iter(_fields_in(annotation)))}: [...]}}"
+        fields = list(_fields_in(annotation).items())
+        for key, wanted in fields if in_union else fields[:1]:
+            yield f"{{{key}: {'[...]' if get_origin(wanted) in (tuple, list) else '...'}}}"
     else:
         for argument in get_args(annotation):
-            yield from _options(argument)
+            yield from _options(argument, in_union=True)
 
 
 def _annotation_at(model: type[BaseModel], path: Path) -> Any:
