@@ -16,6 +16,8 @@ from enforcer.policy.model import Source
 MAX_DEPTH = 32
 # A node takes at least a character; what is far beyond that are aliases of aliases.
 _NODES_PER_CHAR = 8
+# Of a window: a number there was meant as a time.
+_TIMES_OF_DAY = (("from",), ("to",))
 _KEY_TAGS = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"})
 
 Document = TypeVar("Document", bound=BaseModel)
@@ -187,7 +189,10 @@ class _Walk:
         # YAML 1.1 has octal (0443 is 291), base 60 (1:30 is 90) and more.
         if type(value) is int and str(value) != node.value:
             problem = f"YAML reads {node.value!r} as the number {value}"
-            yield self._problem(path, problem, f"write {value} if you mean it, else use quotes")
+            remedy = f"write {value} if you mean it, else use quotes"
+            if path[-1:] in _TIMES_OF_DAY:
+                remedy = f'write "{node.value}" in quotes'
+            yield self._problem(path, problem, remedy)
 
     def _problem(self, path: Path, problem: str, remedy: str) -> Problem:
         return self._located.problem(path, problem, remedy)
