@@ -48,6 +48,7 @@ _OWN_NAMES = frozenset(
 _OWN_LINES = frozenset(f"{name}\n" for name in _OWN_NAMES)
 _HOSTS_LINE = re.compile(r"([0-9.]+|[0-9a-f:%]*:[0-9a-z:.%]*)[ \t]+(.*)")
 _ADBLOCK_LINE = re.compile(r"\|\|([^/^$|*]+)\^")
+_CONFIGURATION = re.compile(r"(?:address|server|local)=/|(?:local-(?:zone|data)|server):")
 _LAST_LABEL_IS_A_NUMBER = re.compile(r"(?:^|\.)[0-9]+$")
 _SAYS_NOTHING = re.compile(rb"^(?:[#!].*)?\n", re.MULTILINE)
 # Shorter than what parse_host looks at twice.
@@ -256,6 +257,8 @@ def _parse_name(text: str) -> str:
 
 
 def _why(said: str, error: str) -> str:
+    if _CONFIGURATION.match(said):
+        return "configuration of dnsmasq or unbound; a list has the names alone"
     if said.startswith("@@"):
         return "an exception; write a rule that allows the name instead"
     if said.startswith(("||", "|", "/")) or "##" in said or "$" in said:
