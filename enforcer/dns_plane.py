@@ -74,7 +74,9 @@ class DnsPlane:
         self.server = DnsServer(
             self._responder, self._forwarder, metrics, clock, build_serving(settings)
         )
-        self.resolve = Resolver(policy, self._forwarder, clock, delegations).resolve
+        self.resolve = Resolver(
+            policy, self._forwarder, clock, delegations, self._is_routed
+        ).resolve
 
     def _is_routed(self, name: bytes) -> bool:
         """The company's own resolvers know its private addresses, and nothing leaks to them."""

@@ -9,11 +9,22 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from enforcer.dns.delegation import MAX_CHAIN, MAX_ROUNDS, MAX_SIDE_BY_SIDE, Delegations, NsFacts
+from enforcer.dns.delegation import (
+    MAX_CHAIN,
+    MAX_ROUNDS,
+    MAX_SIDE_BY_SIDE,
+    UNKNOWN,
+    Delegations,
+    NsFacts,
+)
 from enforcer.dns.filters import judge_answer
 from enforcer.dns.packets.answer import Answer, parse_answer
+from enforcer.dns.packets.records import NS
+from enforcer.dns.packets.response import LocalAnswer
 from enforcer.dns.packets.wire import AAAA, IN, RD, A, Query
+from enforcer.dns.special_use import answer_special
 from enforcer.dns.upstream.forwarder import Forwarder
+from enforcer.policy.addresses import unpack_address
 from enforcer.policy.decide import decide
 from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.model import REWRITES, Action, Address, Delegation, Plane, Request, Verdict
@@ -39,11 +50,14 @@ class Resolver:
         forwarder: Forwarder,
         clock: Callable[[], float],
         delegations: Delegations | None = None,
+        is_routed: Callable[[bytes], bool] = lambda _: True,
     ) -> None:
+        """``is_routed`` says of a special-use name whether upstreams are asked for it."""
         self._policy = policy
         self._forwarder = forwarder
         self._clock = clock
         self._delegations = delegations or Delegations()
+        self._is_routed = is_routed
 
     async def resolve(self, name: str, client: Address) -> Resolved:
         """``name`` is a folded host name. No address at all is an empty result."""
@@ -54,7 +68,8 @@ class Resolver:
         if policy.has_ns_triggers and policy.policy.delegation is not Delegation.OFF:
             wire = to_wire(name)
             facts = await self._find_zones((wire, *(a for each in answers for a in each.aliases)))
-            request = request._replace(nsdnames=facts[wire].nsdnames, nsips=facts[wire].nsips)
+            nsdnames, nsips = facts.get(wire, UNKNOWN)
+            request = request._replace(nsdnames=nsdnames, nsips=nsips)
         addresses: list[Address] = []
         monitored = None
         for answer in answers:
@@ -71,6 +86,7 @@ class Resolver:
     async def _find_zones(self, names: Iterable[bytes]) -> dict[bytes, NsFacts]:
         """Who serves these folded wire names, as far as upstreams say."""
         zones, distinct = self._delegations, tuple(dict.fromkeys(names))[:MAX_CHAIN]
+        distinct = tuple(name for name in distinct if not self._answer_here(name, NS))
         for _ in range(MAX_ROUNDS):
             now_s = self._clock()
             missing = {q for name in distinct for q in zones.missing(name, now_s, want_ips=True)}
@@ -83,8 +99,17 @@ class Resolver:
         now_s = self._clock()
         return {name: zones.known(name, now_s, want_ips=True) for name in distinct}
 
+    def _answer_here(self, wire: bytes, qtype: int) -> LocalAnswer | None:
+        """What is known of a special-use name, which upstreams never hear of."""
+        local = answer_special(wire, qtype)
+        return None if local is None or self._is_routed(wire) else local
+
     async def _ask(self, name: str, qtype: int) -> Answer:
         wire = to_wire(name)
+        local = self._answer_here(wire, qtype)
+        if local:
+            here = [unpack_address(each.rdata) for each in local.records if each.rtype == qtype]
+            return Answer((), tuple(here), None)
         question = wire + qtype.to_bytes(2, "big") + IN.to_bytes(2, "big")
         query = Query(0, RD, wire, qtype, question, None)
         reply = await self._forwarder.ask(query)

@@ -66,6 +66,28 @@ async def test_addresses_of_both_families_are_found(resolve):
     )
 
 
+async def test_special_names_are_known_here_and_never_leak(policy_from, clock):
+    """RFC 6761 6.3, RFC 7686 2; unless the settings have upstreams for them."""
+    policy, asked = PolicyHolder(policy_from(POLICY)), []
+
+    class Upstream(ZoneForwarder):
+        async def ask(self, query):
+            asked.append(query.name)
+            return await super().ask(query)
+
+    def is_routed(name):
+        return name.endswith(b"\3www\4test\0")
+
+    resolve = Resolver(policy, Upstream(), clock, is_routed=is_routed).resolve
+    loopback = ip_address("127.0.0.1"), ip_address("::1")
+    assert await resolve("localhost", CLIENT) == Resolved(loopback)
+    assert await resolve("hidden.onion", CLIENT) == Resolved()
+    assert await resolve("other.test", CLIENT) == Resolved()
+    assert asked == []
+    assert (await resolve("www.test", CLIENT)).addresses
+    assert asked
+
+
 @pytest.mark.parametrize("name", ["nothing.test", "gone.test"])
 async def test_name_without_addresses_gives_none(resolve, name):
     assert await resolve(name, CLIENT) == Resolved()
