@@ -25,9 +25,19 @@ from enforcer.dns.packets.wire import AAAA, IN, RD, A, Query
 from enforcer.dns.special_use import answer_special
 from enforcer.dns.upstream.forwarder import Forwarder
 from enforcer.policy.addresses import unpack_address
+from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
 from enforcer.policy.holder import PolicyHolder
-from enforcer.policy.model import REWRITES, Action, Address, Delegation, Plane, Request, Verdict
+from enforcer.policy.model import (
+    REWRITES,
+    Action,
+    Address,
+    Delegation,
+    OnFailure,
+    Plane,
+    Request,
+    Verdict,
+)
 from enforcer.policy.names import to_wire
 
 
@@ -52,7 +62,10 @@ class Resolver:
         delegations: Delegations | None = None,
         is_routed: Callable[[bytes], bool] = lambda _: True,
     ) -> None:
-        """``is_routed`` says of a special-use name whether upstreams are asked for it."""
+        """``is_routed`` says of a name whether the settings have upstreams of its own for it.
+
+        What is special (see special_use) is asked for there only.
+        """
         self._policy = policy
         self._forwarder = forwarder
         self._clock = clock
@@ -67,7 +80,12 @@ class Resolver:
         facts: dict[bytes, NsFacts] = {}
         if policy.has_ns_triggers and policy.policy.delegation is not Delegation.OFF:
             wire = to_wire(name)
-            facts = await self._find_zones((wire, *(a for each in answers for a in each.aliases)))
+            found = await self._find_zones(
+                policy, (wire, *(a for each in answers for a in each.aliases))
+            )
+            if found is None:
+                return Resolved()
+            facts = found
             nsdnames, nsips = facts.get(wire, UNKNOWN)
             request = request._replace(nsdnames=nsdnames, nsips=nsips)
         addresses: list[Address] = []
@@ -83,8 +101,13 @@ class Resolver:
             addresses += answer.addresses
         return Resolved(tuple(addresses), monitored)
 
-    async def _find_zones(self, names: Iterable[bytes]) -> dict[bytes, NsFacts]:
-        """Who serves these folded wire names, as far as upstreams say."""
+    async def _find_zones(
+        self, policy: CompiledPolicy, names: Iterable[bytes]
+    ) -> dict[bytes, NsFacts] | None:
+        """Who serves these folded wire names, as far as upstreams say.
+
+        None when nobody said, and the policy wants to be sure, as for clients' own lookups.
+        """
         zones, distinct = self._delegations, tuple(dict.fromkeys(names))[:MAX_CHAIN]
         distinct = tuple(name for name in distinct if not self._answer_here(name, NS))
         for _ in range(MAX_ROUNDS):
@@ -97,6 +120,11 @@ class Resolver:
             for query, reply in zip(queries, replies, strict=True):
                 zones.learn(query, reply, self._clock())
         now_s = self._clock()
+        wants = (policy.policy.delegation, policy.policy.dns_on_failure)
+        if wants == (Delegation.STRICT, OnFailure.CLOSED) and any(
+            zones.has_failed(name, now_s) and not self._is_routed(name) for name in distinct
+        ):
+            return None
         return {name: zones.known(name, now_s, want_ips=True) for name in distinct}
 
     def _answer_here(self, wire: bytes, qtype: int) -> LocalAnswer | None:

@@ -88,6 +88,31 @@ async def test_special_names_are_known_here_and_never_leak(policy_from, clock):
     assert asked
 
 
+@pytest.mark.parametrize(("delegation", "found"), [("strict", 0), ("async", 1), ("off", 1)])
+async def test_nobody_hides_by_not_saying_who_serves_a_zone(policy_from, clock, delegation, found):
+    policy = policy_from(POLICY + f"delegation: {delegation}\n")
+
+    class Mute(ZoneForwarder):
+        """Answers for addresses and for nothing else."""
+
+        async def ask(self, query):
+            if query.qtype == dns.rdatatype.NS:
+                return None
+            message = dns.message.from_wire(b"\0\0\1\0\0\1\0\0\0\0\0\0" + query.question)
+            response = dns.message.make_response(message)
+            if query.qtype == dns.rdatatype.A:
+                response.answer.append(
+                    dns.rrset.from_text("www.example.", 60, "IN", "A", "192.0.2.1")
+                )
+            return response.to_wire()
+
+    def is_routed(_):
+        return False
+
+    resolver = Resolver(PolicyHolder(policy), Mute(), clock, is_routed=is_routed)
+    assert len((await resolver.resolve("www.example", CLIENT)).addresses) == found
+
+
 @pytest.mark.parametrize("name", ["nothing.test", "gone.test"])
 async def test_name_without_addresses_gives_none(resolve, name):
     assert await resolve(name, CLIENT) == Resolved()
