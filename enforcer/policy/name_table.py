@@ -47,6 +47,11 @@ class NameTable:
         for bucket in self._buckets:
             yield from bucket.splitlines()[1:]
 
+    def holds_any(self, lines: Iterable[str]) -> bool:
+        """Whether one of these names is among them; each ends in a newline."""
+        buckets, mask = self._buckets, self._mask
+        return any("\n" + line in buckets[hash(line) & mask] for line in lines)
+
     def add(self, names: Iterable[str]) -> None:
         self.add_lines([name + "\n" for name in names])
 

@@ -59,6 +59,7 @@ _ACTIONS = {
     "rpz-drop": Outcome("drop", Action.BLOCK, Refusal.DROP),
     "rpz-tcp-only": Outcome("tcp-only", Action.BLOCK, Refusal.TCP_ONLY),
 }
+_DATA = Outcome("data", Action.BLOCK, Refusal.LOCAL_DATA)
 _OVERRIDES = {"nxdomain": _NXDOMAIN, "nodata": _NODATA, "passthru": _PASSTHRU}
 
 
@@ -71,6 +72,55 @@ class _Group:
     below: NameTable = field(default_factory=NameTable)
     networks: dict[Kind, list[Network]] = field(default_factory=dict)
     name_servers: list[str] = field(default_factory=list)
+
+
+class _Stated:
+    """What each owner was given, so that no other record says otherwise.
+
+    Names with one of the few fixed outcomes are in their groups' tables already; all else
+    is kept here.
+    """
+
+    def __init__(self, fixed: frozenset[Outcome], groups: dict[Outcome, _Group]) -> None:
+        self._fixed = fixed
+        self._groups = groups
+        self._others: dict[Trigger, Outcome] = {}
+        # Of these the names, as lines.
+        self._exact: set[str] = set()
+        self._below: set[str] = set()
+
+    def add(self, trigger: Trigger, outcome: Outcome) -> None:
+        """Raises ValueError when the owner was given another outcome before."""
+        line, named = f"{trigger.name}\n", trigger.kind is Kind.QNAME
+        lines: tuple[list[str], list[str]] = ([], [line]) if trigger.below else ([line], [])
+        if self._others.get(trigger, outcome) != outcome or (
+            named and self._is_in_tables(outcome, *lines)
+        ):
+            raise ValueError("an earlier record of this owner says otherwise")
+        if not named or outcome not in self._fixed:
+            self._others[trigger] = outcome
+            if named:
+                (self._below if trigger.below else self._exact).add(line)
+
+    def contradicts_any(self, outcome: Outcome, exact: list[str], below: list[str]) -> bool:
+        """Whether some of these names, each with a newline, may have another outcome."""
+        return (
+            not self._exact.isdisjoint(exact)
+            or not self._below.isdisjoint(below)
+            or self._is_in_tables(outcome, exact, below)
+        )
+
+    def _is_in_tables(self, outcome: Outcome, exact: list[str], below: list[str]) -> bool:
+        others = (
+            group
+            for fixed in self._fixed
+            if fixed != outcome and (group := self._groups.get(fixed)) is not None
+        )
+        return any(
+            (len(group.exact) and group.exact.holds_any(exact))
+            or (len(group.below) and group.below.holds_any(below))
+            for group in others
+        )
 
 
 class Zone(NamedTuple):
@@ -134,6 +184,8 @@ class _Reader:
         self._groups: dict[Outcome, _Group] = {}
         # Records of one owner are one answer, and need not stand together.
         self._local: dict[Trigger, tuple[int, list[LocalRecord]]] = {}
+        fixed = frozenset(map(self._overridden, _ACTIONS.values()))
+        self._stated = _Stated(fixed, self._groups)
 
     def read(self, piece: bytes) -> None:
         """Whole lines."""
@@ -152,7 +204,7 @@ class _Reader:
             self._take(record)
         for trigger, (line, records) in self._local.items():
             data = tuple(sorted(records))
-            self._add(line, trigger, Outcome("data", Action.BLOCK, Refusal.LOCAL_DATA, "", data))
+            self._put(line, trigger, Outcome("data", Action.BLOCK, Refusal.LOCAL_DATA, "", data))
 
     def _read_uniform(self, piece: bytes, file_lines: int) -> bool:
         """Read a piece whose lines are all ``name CNAME .``; of any other, nothing.
@@ -171,11 +223,15 @@ class _Reader:
         lines = plain_lines(_without_stars(owners) if wild else owners)
         if lines is None or b".rpz-" in owners:
             return False
-        group = self._group(outcome, self.file.line + 1)
+        below: list[str] = []
         if wild:
             pairs = list(zip(owners.split(b"\n"), lines, strict=False))
-            group.below.add_lines([line for owner, line in pairs if owner.startswith(b"*")])
+            below = [line for owner, line in pairs if owner.startswith(b"*")]
             lines = [line for owner, line in pairs if not owner.startswith(b"*")]
+        if self._stated.contradicts_any(self._overridden(outcome), lines, below):
+            return False
+        group = self._group(outcome, self.file.line + 1)
+        group.below.add_lines(below)
         group.exact.add_lines(lines)
         self.entries += count
         self.file.skip(file_lines, owners[:-1].rpartition(b"\n")[2])
@@ -213,10 +269,16 @@ class _Reader:
         elif record.rtype == "DNAME":
             raise ValueError("DNAME is no action; write a CNAME to *.name instead")
         elif record.data is not None:
+            # Its outcome is not known before all records of the owner are.
+            self._stated.add(trigger, self._overridden(_DATA))
             _, records = self._local.setdefault(trigger, (record.line, []))
             records.append(record.data)
 
     def _add(self, line: int, trigger: Trigger, outcome: Outcome) -> None:
+        self._stated.add(trigger, self._overridden(outcome))
+        self._put(line, trigger, outcome)
+
+    def _put(self, line: int, trigger: Trigger, outcome: Outcome) -> None:
         group = self._group(outcome, line)
         self.entries += 1
         if trigger.network is not None:

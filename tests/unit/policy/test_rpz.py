@@ -162,6 +162,55 @@ def test_a_record_that_is_no_policy_is_rejected_by_line_and_the_rest_counts(reco
     assert (found.entries, found.rejected_count) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("a CNAME .", "a CNAME rpz-passthru."),
+        ("*.a CNAME .", "*.a CNAME *."),
+        ("a CNAME b.example.", "a CNAME ."),
+        ("a CNAME .", "a CNAME b.example."),
+        ("a CNAME b.example.", "a CNAME c.example."),
+        ("a CNAME .", "a A 192.0.2.1"),
+        ("a A 192.0.2.1", "a CNAME ."),
+        ("a A 192.0.2.1", "a CNAME b.example."),
+        ("32.1.2.0.192.rpz-ip CNAME .", "32.1.2.0.192.rpz-ip CNAME rpz-passthru."),
+        ("ns.rpz-nsdname CNAME .", "ns.rpz-nsdname CNAME *."),
+    ],
+)
+def test_of_two_records_that_contradict_each_other_the_later_is_rejected(first, second):
+    found = zone(f"{first}\n{second}\n")
+
+    assert found.entries == 1
+    assert len(found.rules) == 1
+    (rejected,) = found.rejected
+    assert (rejected.line, rejected.text) == (6, second)
+    assert rejected.why == "an earlier record of this owner says otherwise"
+
+
+@pytest.mark.parametrize("options", [{}, {"override": "disabled"}])
+@pytest.mark.parametrize("star", ["", "*."])
+def test_a_record_that_contradicts_one_of_many_is_found_in_a_piece(star, options):
+    many = "".join(f"{star}n{number}.example CNAME .\n" for number in range(3000))
+    text = f"{star}n2000.example CNAME *.\n{many}{star}n7.example CNAME *.\n"
+
+    found = zone(text, **options)
+
+    assert [rejected.line for rejected in found.rejected] == [2006, 3006]
+    assert found.entries == 3000
+
+
+@pytest.mark.parametrize(
+    "text", ["a CNAME .\na CNAME .\n", "a CNAME .\n*.a CNAME *.\n", "a A 192.0.2.1\na TXT x\n"]
+)
+def test_records_that_agree_or_have_other_owners_contradict_nothing(text):
+    assert zone(text).rejected == ()
+
+
+def test_what_an_override_makes_the_same_contradicts_nothing():
+    found = zone("a CNAME .\na CNAME *.\na A 192.0.2.1\n", override="nxdomain")
+    assert found.rejected == ()
+
+
 def test_what_belongs_to_the_zone_itself_is_neither_policy_nor_rejected():
     found = zone(
         "a CNAME .\n@ TXT hello\na RRSIG CNAME 8 2 60 20300101000000 20200101000000 1 x. AA==\n"
@@ -213,9 +262,10 @@ def test_many_plain_lines_are_read_whole_however_they_are_cut(line, end, chunk_b
     folded = sorted(name.lower() for name in names)
     assert sorted(table.exact) == sorted(table.below) == folded
     assert rules["feed:nxdomain:ip"].addresses == (ip_network("192.0.2.1"),)
-    assert rules["feed:passthru"].names == rules["feed:data"].names == ("ok.example",)
-    assert [rejected.line for rejected in found.rejected] == [3000 + 4 + 4]
-    assert found.entries == 6000 + 3
+    assert rules["feed:passthru"].names == ("ok.example",)
+    assert [rejected.line for rejected in found.rejected] == [3000 + 4 + 4, 3000 + 4 + 6]
+    assert "this owner says otherwise" in found.rejected[1].why
+    assert found.entries == 6000 + 2
 
 
 def test_a_record_without_an_owner_follows_a_line_that_was_read_as_part_of_a_piece():
@@ -223,4 +273,6 @@ def test_a_record_without_an_owner_follows_a_line_that_was_read_as_part_of_a_pie
     text = "".join(f"{name} CNAME .\n" for name in names) + "  TXT theirs\n"
     found = zone(text)
 
-    assert found.rules[1].match.names == (names[-1],)
+    (rejected,) = found.rejected
+    assert (rejected.line, rejected.text) == (4 + 3001, "TXT theirs")
+    assert rejected.why == "an earlier record of this owner says otherwise"
