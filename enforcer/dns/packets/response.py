@@ -7,6 +7,7 @@ the client sent one. An Extended DNS Error (RFC 8914) says why, for people.
 import struct
 from enum import IntEnum
 from ipaddress import IPv4Address
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from enforcer.dns.packets.wire import (
@@ -110,6 +111,11 @@ def build_blocked(query: Query, verdict: Verdict, text: str) -> bytes:
         for record in records
         if query.qtype in (record.rtype, ANY)
     ]
+    room = MAX_MESSAGE_BYTES - HEADER.size - len(query.question) - len(opt)
+    if fitting and sum(map(len, fitting)) > room:
+        # No message holds all that the policy says: the first ones, as many as there is room for.
+        ends = accumulate(map(len, fitting))
+        fitting = [record for record, end in zip(fitting, ends, strict=True) if end <= room]
     if fitting:
         return _build(query, 0, fitting, opt=opt)
     return _build(query, 0, authority=_build_soa(query), opt=opt)

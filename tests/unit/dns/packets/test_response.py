@@ -254,3 +254,17 @@ def test_a_name_that_is_answered_here_and_is_not_there_has_a_soa():
     assert message.rcode() == dns.rcode.NXDOMAIN
     assert message.authority[0].name.to_text() == "."
     assert message.authority[0].rdtype == dns.rdatatype.SOA
+
+
+def test_of_more_records_than_a_message_holds_the_first_are_given():
+    records = [
+        LocalRecord(16, 60, b"\xc8" + b"%03d" % number + b"x" * 197) for number in range(400)
+    ]
+    built = build_blocked(
+        query(qtype="TXT", use_edns=0),
+        verdict(Refusal.LOCAL_DATA, records=tuple(records)),
+        "because",
+    )
+    assert 65_000 < len(built) <= 65_535
+    [given] = dns.message.from_wire(built).answer
+    assert {each.strings[0][:3] for each in given} == {b"%03d" % n for n in range(len(given))}
