@@ -42,6 +42,8 @@ _PLAIN_TAIL_BYTES: Final = (4, 15)
 # Where a policy has time windows, they begin and end on the minute.
 _WINDOW_S: Final = 60
 
+# Occurrences, first and last time.
+Seen = list[float]
 Table = dict[bytes, "Known"]
 # Called with each client that the answer is given to, and when.
 Grant = Callable[[Address, float], None]
@@ -70,8 +72,24 @@ class Known:
         self.until_s = until_s
         self.event = event
         self.grant = grant
-        # Occurrences, first and last time for each client; None when nobody wants to know.
-        self.noted: dict[bytes, list[float]] | None = {} if event or grant else None
+        # For each client since the last drain; None when nobody wants to know. In a flood
+        # one dict serves all answers of a verdict.
+        self.noted: dict[bytes, Seen] | None = _NOBODY if event or grant else None
+
+
+# Shared, and never written to: most answers are given to nobody between two drains.
+_NOBODY: dict[bytes, Seen] = {}
+
+
+class _Coarse:
+    """All of a verdict that there was no room to note: for whichever client, the same count."""
+
+    __slots__ = ("event", "noted", "seen")
+
+    def __init__(self, event: AuditEvent, now_s: float) -> None:
+        self.event = event
+        self.seen: Seen = [0, now_s, now_s]
+        self.noted: dict[bytes, Seen] = {}
 
 
 class QuickPath:
@@ -89,10 +107,11 @@ class QuickPath:
         self._classes: dict[int, dict[bytes, Table]] = {}
         self._size = 0
         self._noted: list[Known] = []
+        self._overflowed: list[Known] = []
         self._recorded_clients = 0
         self._granted_clients = 0
-        # What there was no room to note: occurrences, first and last time for each verdict.
-        self._coarse: dict[tuple[str, str, str], tuple[AuditEvent, list[float]]] = {}
+        # What there was no room to note, by rule, action and policy.
+        self._coarse: dict[tuple[str, str, str], _Coarse] = {}
 
     def __len__(self) -> int:
         return self._size
@@ -184,23 +203,26 @@ class QuickPath:
         """What was answered since the last time, as events. Any thread may ask."""
         with self.lock:
             drained, self._noted = self._noted, []
+            overflowed, self._overflowed = self._overflowed, []
             coarse, self._coarse = self._coarse, {}
             self._recorded_clients = self._granted_clients = 0
             taken = [(known.event, known.noted) for known in drained]
             for known in drained:
-                known.noted = {}
+                known.noted = _NOBODY
+            for known in overflowed:
+                known.noted = _NOBODY
         events = [
             _happened(event._replace(client=str(unpack_address(client))), seen)
             for event, noted in taken
             if event and noted
             for client, seen in noted.items()
         ]
-        for event, seen in coarse.values():
-            self._coarsened.value += int(seen[0])
-            left_out = event._replace(
+        for each in coarse.values():
+            self._coarsened.value += int(each.seen[0])
+            left_out = each.event._replace(
                 client=LEFT_OUT, name=LEFT_OUT, address=LEFT_OUT, reason=LEFT_OUT
             )
-            events.append(_happened(left_out, seen))
+            events.append(_happened(left_out, each.seen))
         return events
 
     def _note_first(self, known: Known, client: bytes) -> None:
@@ -214,22 +236,28 @@ class QuickPath:
                 return
             self._granted_clients += 1
         elif self._recorded_clients >= MAX_RECORDED:
-            self._note_coarsely(event)
+            self._note_coarsely(known, event, client)
             return
         else:
             self._recorded_clients += 1
-        if not known.noted:
+        if known.noted is _NOBODY:
+            known.noted = {}
             self._noted.append(known)
         known.noted[client] = [1, self._now_s, self._now_s]
 
-    def _note_coarsely(self, event: AuditEvent) -> None:
+    def _note_coarsely(self, known: Known, event: AuditEvent, client: bytes) -> None:
+        """Count it for its verdict; the next time this is found where others find theirs."""
         verdict = event.rule, event.action, event.policy
         coarse = self._coarse.get(verdict)
         if coarse is None:
-            self._coarse[verdict] = event, [1, self._now_s, self._now_s]
-        else:
-            coarse[1][0] += 1
-            coarse[1][2] = self._now_s
+            coarse = self._coarse[verdict] = _Coarse(event, self._now_s)
+        coarse.seen[0] += 1
+        coarse.seen[2] = self._now_s
+        if known.noted is _NOBODY:
+            known.noted = coarse.noted
+            self._overflowed.append(known)
+        if len(coarse.noted) < MAX_RECORDED:
+            coarse.noted[client] = coarse.seen
 
     def _forget(self) -> None:
         """All of it: rare, and the next question is answered by the responder."""
@@ -238,6 +266,6 @@ class QuickPath:
         self._size = 0
 
 
-def _happened(event: AuditEvent, seen: list[float]) -> AuditEvent:
+def _happened(event: AuditEvent, seen: Seen) -> AuditEvent:
     occurrences, first_s, last_s = seen
     return event._replace(time_s=first_s, last_time_s=last_s, occurrences=int(occurrences))
