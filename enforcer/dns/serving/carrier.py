@@ -18,6 +18,9 @@ from enforcer.metrics import Metrics
 log = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 10_000
+# One client may have so many of them wait: what it asks of servers that are silent must not
+# keep others out.
+_SHARES: Final = 4
 # RFC 8767 5: how long a client waits before it gets what was good before.
 OLDER_AFTER_S: Final = 1.8
 _FAULT: Final = "a query failed for a reason of our own"
@@ -42,7 +45,9 @@ class Carrier:
         self._discarded = metrics.dns_discarded
         self._clock = clock
         self._max_waiting = max_waiting
+        self._max_of_one = max(max_waiting // _SHARES, 1)
         self.waiting = 0
+        self.waiting_of: dict[int, int] = {}
         self._idle: asyncio.Event | None = None
 
     def take(self, packet: bytes, asker: Asker, send: Send) -> None:
@@ -68,7 +73,7 @@ class Carrier:
     def _go_on(self, outcome: bytes | Ask | None, send: Send) -> None:
         if not isinstance(outcome, Ask):
             send(outcome)
-        elif self.waiting >= self._max_waiting:
+        elif not self._has_room(outcome):
             send(self._responder.overloaded(outcome))
         else:
             _Errand(self, outcome, send).begin()
@@ -79,8 +84,19 @@ class Carrier:
             if self.waiting < self._max_waiting:
                 _Errand(self, ask, _to_nobody).begin()
 
+    def _has_room(self, ask: Ask) -> bool:
+        return (
+            self.waiting < self._max_waiting
+            and self.waiting_of.get(_whose(ask), 0) < self._max_of_one
+        )
+
     def _end(self, errand: "_Errand") -> None:
         self.waiting -= 1
+        left = self.waiting_of[errand.whose] - 1
+        if left:
+            self.waiting_of[errand.whose] = left
+        else:
+            del self.waiting_of[errand.whose]
         try:
             outcome = self._responder.resume(errand.ask, errand.replies, self._clock())
             self._go_on(outcome, errand.send)
@@ -109,7 +125,7 @@ class Carrier:
 class _Errand:
     """One Ask on its way."""
 
-    __slots__ = ("_carrier", "_left", "_timer", "ask", "replies", "send")
+    __slots__ = ("_carrier", "_left", "_timer", "ask", "replies", "send", "whose")
 
     def __init__(self, carrier: Carrier, ask: Ask, send: Send) -> None:
         self._carrier = carrier
@@ -117,11 +133,13 @@ class _Errand:
         self._timer: asyncio.TimerHandle | None = None
         self.ask = ask
         self.send = send
+        self.whose = _whose(ask)
         self.replies: list[bytes | None] = [None] * self._left
 
     def begin(self) -> None:
         carrier, ask = self._carrier, self.ask
         carrier.waiting += 1
+        carrier.waiting_of[self.whose] = carrier.waiting_of.get(self.whose, 0) + 1
         if ask.older:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(OLDER_AFTER_S, carrier._give_older, self)
@@ -135,6 +153,11 @@ class _Errand:
             if self._timer:
                 self._timer.cancel()
             self._carrier._end(self)
+
+
+def _whose(ask: Ask) -> int:
+    """The client's address as a number; 0 for what nobody waits for."""
+    return int(ask.asked.asker.client) if ask.asked else 0
 
 
 def _to_nobody(_: bytes | None) -> None:

@@ -1,6 +1,7 @@
 """The way of each question to an upstream that answers when it is told to."""
 
 import asyncio
+from ipaddress import ip_address
 
 import dns.message
 import dns.rcode
@@ -70,8 +71,8 @@ class Counter:
         )
         self.sent = []
 
-    def take(self, name, **options):
-        self.carrier.take(packet_of(name, **options), ASKER, self.send)
+    def take(self, name, asker=ASKER, **options):
+        self.carrier.take(packet_of(name, **options), asker, self.send)
 
     def send(self, response):
         self.sent.append(None if response is None else dns.message.from_wire(response))
@@ -118,6 +119,19 @@ async def test_so_many_wait_at_most_and_the_next_is_told_so(policy_from):
     counter.forwarder.reply()
     counter.take("three.example")
     assert len(counter.forwarder.held) == 1
+
+
+async def test_one_client_does_not_keep_the_others_out(policy_from):
+    """Names whose servers are silent, asked for as fast as one can."""
+    counter = Counter(policy_from(POLICY), max_waiting=8)
+    for number in range(3):
+        counter.take(f"n{number}.example")
+    assert counter.sent[0].extended_errors()[0].text == "too many queries are waiting"
+    counter.take("other.example", Asker(ip_address("10.8.0.3"), UDP))
+    assert (len(counter.sent), counter.carrier.waiting) == (1, 3)
+    for _ in range(3):
+        counter.forwarder.reply()
+    assert counter.carrier.waiting_of == {}
 
 
 async def test_questions_side_by_side_are_all_waited_for(policy_from):
