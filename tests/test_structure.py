@@ -18,6 +18,7 @@ NO_NAMES = {"base", "common", "core", "helper", "helpers", "manager", "misc", "u
 # A visible list: each is shown by the tests of what it is for.
 WITHOUT_TWIN = {
     "dns/ask": "tuples; unit/dns/test_responder.py passes all of them on",
+    "dns/judge": "unit/dns/test_responder_zones.py and tests/rpz judge through the responder",
     "workers/pool": "integration/test_workers.py and test_workers_life.py run pools",
     "__main__": "two lines; every test that runs a command runs it",
     "dns/upstream/attempt": "tests/unit/dns/test_inquiry.py makes them",

@@ -11,22 +11,17 @@ count, and in one record where its verdict wants it. What is cached is what upst
 said; the policy in force is asked each time.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from enforcer.audit.event import AuditEvent, Record, audit_event
 from enforcer.dns.ask import UDP, Ask, Asked, Asker, Content, Step
 from enforcer.dns.cache import Cache, CacheLimits, Entry, Key
 from enforcer.dns.delegation import (
-    MAX_CHAIN,
-    MAX_ROUNDS,
-    MAX_SIDE_BY_SIDE,
     Delegations,
-    NsFacts,
 )
-from enforcer.dns.filters import find_strip, judge_addresses, judge_answer
-from enforcer.dns.packets.answer import Answer
+from enforcer.dns.filters import find_strip
+from enforcer.dns.judge import Judge, judge_target
 from enforcer.dns.packets.cookies import Cookies
 from enforcer.dns.packets.message import read_query
 from enforcer.dns.packets.response import (
@@ -55,7 +50,6 @@ from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.model import (
     Action,
     Address,
-    Delegation,
     OnFailure,
     Plane,
     Refusal,
@@ -119,6 +113,7 @@ class Responder:
         self._answers = {origin: metrics.dns_answers.cell(origin) for origin in ORIGINS}
         self._cache = self._shared.cache
         self._passes_subnet = self._shared.passes_subnet
+        self._judge = Judge(self._shared.delegations, self._shared.is_routed, self.later).judge
         self._prefetches = metrics.dns_prefetches
         self._discarded = metrics.dns_discarded
 
@@ -184,6 +179,9 @@ class Responder:
         if asked is None:
             return None
         if step is _REWRITE:
+            if asked.policy is not self._policy.current:
+                # The alias was another policy's; what is behind it is kept for who wants it.
+                return self.answer(asked.packet, asked.asker, now_s)
             reply = content.render_for(query, now_s) if content else None
             return self._finish_rewrite(asked, query, reply)
         if content is None:
@@ -248,56 +246,6 @@ class Responder:
             self._learn(asked, response, verdict, origin, _until(content, now_s), event, grant)
         return response
 
-    def _judge(
-        self, asked: Asked, content: Content, now_s: float, rounds: int
-    ) -> Ask | tuple[Request, Verdict] | None:
-        """The verdict on the name and on all that it leads to, or what is to be known before.
-
-        None when that cannot be found out, and the policy wants a failure then.
-        """
-        answer = content.answer
-        _, _, _, request, policy, verdict = asked
-        if answer is None or verdict.action is _BLOCK or verdict.passthru:
-            return request, verdict
-        facts: Mapping[bytes, NsFacts] = {}
-        if self._asks_for_zones(asked):
-            # What is blocked whoever serves it need not wait for who does.
-            verdict = judge_answer(policy, request, answer) or verdict
-            if verdict.action is _BLOCK:
-                return request, verdict
-            found = self._find_zones(asked, content, now_s, rounds)
-            if found is None or isinstance(found, Ask):
-                return found
-            facts = found
-            request, verdict = self._judge_zone(asked, answer, facts)
-        leads_on = answer.aliases or answer.services or policy.has_address_triggers
-        if leads_on and not verdict.blocks and not verdict.passthru:
-            verdict = judge_answer(policy, request, answer, facts) or verdict
-        return request, verdict
-
-    def _asks_for_zones(self, asked: Asked) -> bool:
-        """Not for a Connect URL: what is said of other names' zones does not concern it."""
-        policy = asked.policy
-        return (
-            policy.has_ns_triggers
-            and policy.policy.delegation is not Delegation.OFF
-            and asked.verdict.connect_url is None
-        )
-
-    def _judge_zone(
-        self, asked: Asked, answer: Answer, facts: Mapping[bytes, NsFacts]
-    ) -> tuple[Request, Verdict]:
-        policy, own = asked.policy, facts[asked.query.name]
-        request = asked.request._replace(nsdnames=own.nsdnames, nsips=own.nsips)
-        verdict = decide(policy, request)
-        if verdict.blocks and policy.has_address_triggers and answer.addresses:
-            # An address of the answer counts more than who serves the zone (RPZ's order).
-            verdicts = judge_addresses(policy, request, answer.addresses)
-            # A passthru by an address spares no alias.
-            spared = verdicts[0]._replace(passthru=False)
-            verdict = next((v for v in verdicts if v.blocks), spared)
-        return request, verdict
-
     def _render(
         self, asked: Asked, content: Content, request: Request, verdict: Verdict, now_s: float
     ) -> bytes | None:
@@ -326,31 +274,6 @@ class Responder:
         """RFC 7871: an answer for one subnet is not given to another."""
         return self._passes_subnet and bool(query.edns and query.edns.client_subnet)
 
-    def _find_zones(
-        self, asked: Asked, content: Content, now_s: float, rounds: int
-    ) -> Ask | Mapping[bytes, NsFacts] | None:
-        """The name servers of the name and of its aliases, or what must be asked for them.
-
-        None when nobody answered that, and the policy wants to be sure: whoever serves a
-        zone could hide by not saying so.
-        """
-        policy, zones, is_routed = asked.policy, self._shared.delegations, self._shared.is_routed
-        aliases = content.answer.aliases if content.answer else ()
-        names = tuple(dict.fromkeys((asked.query.name, *aliases)))[:MAX_CHAIN]
-        find = partial(zones.missing, now_s=now_s, want_ips=policy.has_nsip_triggers)
-        missing = tuple(dict.fromkeys(query for name in names for query in find(name)))
-        if missing and rounds < MAX_ROUNDS:
-            ask = Ask(missing[:MAX_SIDE_BY_SIDE], Step.DELEGATION, rounds=rounds + 1)
-            if policy.policy.delegation is Delegation.STRICT:
-                return ask._replace(asked=asked, content=content)
-            self.later.append(ask)
-        wants = (policy.policy.delegation, policy.policy.dns_on_failure)
-        if wants == (Delegation.STRICT, OnFailure.CLOSED) and any(
-            zones.has_failed(name, now_s) and not is_routed(name) for name in names
-        ):
-            return None
-        return {name: zones.known(name, now_s, want_ips=policy.has_nsip_triggers) for name in names}
-
     def _block(
         self, asked: Asked, verdict: Verdict, until_s: float, now_s: float
     ) -> bytes | Ask | None:
@@ -361,7 +284,7 @@ class Responder:
             case Refusal.TCP_ONLY:
                 response = build_truncated(query)
             case Refusal.CNAME if target := rewrite_target(query, verdict.cname):
-                behind = self._judge_target(asked, verdict, target)
+                behind = judge_target(asked, verdict, target)
                 if behind is not verdict:
                     return self._block(asked, behind, until_s, now_s)
                 asked = asked._replace(verdict=verdict)
@@ -373,20 +296,6 @@ class Responder:
         if response is not None:
             self._learn(asked, response, verdict, "policy", until_s, event)
         return response
-
-    def _judge_target(self, asked: Asked, verdict: Verdict, target: bytes) -> Verdict:
-        """What the policy says of an alias that it chose itself, or a feed did.
-
-        A name that is blocked is not given out by another's alias, and one that leads on
-        leads to nothing: there is one alias, so that none goes round in circles.
-        """
-        name = from_wire(target)
-        behind = decide(asked.policy, asked.request._replace(name=name))
-        if behind.action is not _BLOCK:
-            return verdict
-        reason = f"{behind.reason} (it is the alias that rule {verdict.rule} gives)"
-        refusal = Refusal.NODATA if behind.refusal is Refusal.CNAME else behind.refusal
-        return behind._replace(reason=reason, refusal=refusal)
 
     def _special(self, query: Query) -> LocalAnswer | None:
         """What is answered here and never leaves, unless the settings have a way for it."""

@@ -310,3 +310,13 @@ def test_any_by_udp_may_be_answered_with_next_to_nothing(policy_from):
     assert desk.look_up("plain.example", "ANY").answer[0].rdtype == dns.rdatatype.HINFO
     assert desk.look_up("gone.example", "ANY").rcode() == dns.rcode.NXDOMAIN
     assert addresses(desk.look_up("plain.example", "ANY", transport=TCP))
+
+
+def test_a_reload_takes_effect_on_an_alias_that_is_on_its_way(desk, policy_from):
+    ask = desk.ask("alias.example")
+    desk.policy.current = policy_from(
+        POLICY.replace("cname: portal.example", "sinkhole: [192.0.2.9]")
+    )
+    message = dns.message.from_wire(desk.settle(ask))
+    assert addresses(message) == ["192.0.2.9"]
+    assert desk.queries("block") == 1
