@@ -22,8 +22,10 @@ from enforcer.dns.delegation import (
 )
 from enforcer.dns.filters import find_strip
 from enforcer.dns.judge import Judge, judge_target
+from enforcer.dns.packets.answer import Answer
 from enforcer.dns.packets.cookies import Cookies
 from enforcer.dns.packets.message import read_query
+from enforcer.dns.packets.rebuild import without_additional
 from enforcer.dns.packets.response import (
     MIN_UDP_BYTES,
     Ede,
@@ -45,11 +47,13 @@ from enforcer.dns.rewrite import build_rewritten, rewrite_target, target_query
 from enforcer.dns.special_use import answer_special
 from enforcer.dns.uncached import Uncached
 from enforcer.metrics import Metrics
+from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
 from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.model import (
     Action,
     Address,
+    Mode,
     OnFailure,
     Plane,
     Refusal,
@@ -255,12 +259,11 @@ class Responder:
         if answer is None:
             # Nobody knows what it says, or what OPT would be behind.
             return _fit(asked, response)
-        if answer.services and not verdict.passthru:
-            strip = find_strip(asked.policy, request, answer)
-            stripped = strip_services(response, answer, strip) if strip else response
-            if stripped is None:
+        if not verdict.passthru and (answer.services or asked.policy.has_address_triggers):
+            guarded = _guard(asked.policy, request, answer, response)
+            if guarded is None:
                 return None
-            response = stripped
+            response = guarded
         if query.edns is not None:
             stale = isinstance(content, Entry) and content.expires_s <= now_s
             response = add_opt(query, response, content.ede + (_STALE if stale else b""))
@@ -391,6 +394,17 @@ def _until(content: Content, now_s: float) -> float:
         return now_s
     until_s = min(now_s + _TICK_S, content.expires_s)
     return until_s if content.fetched_again else min(until_s, content.prefetch_s)
+
+
+def _guard(
+    policy: CompiledPolicy, request: Request, answer: Answer, response: bytes
+) -> bytes | None:
+    """Without what would lead round the policy: what was judged is the answer section."""
+    if policy.policy.mode is Mode.MONITOR:
+        return response
+    strip = find_strip(policy, request, answer) if answer.services else None
+    stripped = strip_services(response, answer, strip) if strip else response
+    return None if stripped is None else without_additional(stripped)
 
 
 def _fit(asked: Asked, response: bytes) -> bytes:

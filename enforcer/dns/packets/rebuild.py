@@ -23,6 +23,7 @@ from enforcer.dns.packets.wire import CNAME, DNAME, HEADER
 from enforcer.policy.names import fold_wire
 
 _MAX_MESSAGE_BYTES: Final = 0xFFFF
+_ADDITIONAL: Final = 3
 _ROOT: Final = b"\0"  # shorter than a pointer, and what OPT's owner must be (RFC 6891 6.1.2)
 _MAX_POINTER: Final = 0x3FFF  # RFC 1035 4.1.4: 14 bits
 # How many bytes stand before the names in a type's data, and how many names there are.
@@ -49,6 +50,22 @@ _NAMES_IN_DATA: Final = {
     36: (2, 1),  # KX
     DNAME: (0, 1),
 }
+
+
+def without_additional(reply: bytes) -> bytes | None:
+    """The reply without what a server added to it; None for one that cannot be read.
+
+    It stands at the end, and nothing before it points into it (RFC 1035 4.1.4).
+    """
+    if reply[10:12] == b"\0\0":
+        return reply
+    try:
+        starts = [
+            record.owner_at for record in walk_records(reply) if record.section == _ADDITIONAL
+        ]
+    except UNREADABLE:
+        return None
+    return reply[:10] + b"\0\0" + reply[HEADER.size : min(starts, default=len(reply))]
 
 
 def rebuild(reply: bytes, changes: Mapping[int, bytes | None]) -> bytes | None:

@@ -320,3 +320,27 @@ def test_a_reload_takes_effect_on_an_alias_that_is_on_its_way(desk, policy_from)
     message = dns.message.from_wire(desk.settle(ask))
     assert addresses(message) == ["192.0.2.9"]
     assert desk.queries("block") == 1
+
+
+ADDED = """\
+id 0
+opcode QUERY
+rcode NOERROR
+flags QR RD RA
+;QUESTION
+svc.example. IN SRV
+;ANSWER
+svc.example. 60 IN SRV 1 2 443 host.example.
+;ADDITIONAL
+host.example. 60 IN A 198.51.100.7
+"""
+
+
+@pytest.mark.parametrize("mode", ["enforce", "monitor"])
+def test_what_a_server_adds_leads_round_nothing(policy_from, mode):
+    """The address is in a blocked range, and clients use what they are given."""
+    desk = Desk(policy_from(POLICY.replace("version: 1", f"version: 1\nmode: {mode}")), UPSTREAM)
+    ask = desk.ask("svc.example", "SRV")
+    message = desk.resume(ask, dns.message.from_text(ADDED).to_wire())
+    assert message.answer
+    assert bool(message.additional) is (mode == "monitor")

@@ -3,7 +3,7 @@
 import dns.message
 import pytest
 
-from enforcer.dns.packets.rebuild import rebuild
+from enforcer.dns.packets.rebuild import rebuild, without_additional
 from enforcer.dns.packets.records import walk_records
 
 REPLY = dns.message.from_text("""\
@@ -70,3 +70,20 @@ def test_reply_that_would_be_too_long_is_not_rebuilt():
     record = b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\2\xc0\x0c"
     reply = b"\0\1\x81\x80\0\1\1\x2c\0\0\0\0" + question + record * 300
     assert rebuild(reply, {}) is None
+
+
+def test_nothing_but_the_additional_section_goes():
+    left = dns.message.from_wire(without_additional(REPLY))
+    whole = dns.message.from_wire(REPLY)
+    assert (left.answer, left.authority) == (whole.answer, whole.authority)
+    assert (left.additional, left.edns) == ([], -1)
+
+
+def test_a_reply_without_additional_section_stays_as_it_is():
+    left = without_additional(REPLY)
+    assert without_additional(left) == left
+
+
+@pytest.mark.parametrize("length", range(12, len(REPLY) - 1, 7))
+def test_what_cannot_be_read_has_no_additional_section_to_drop(length):
+    assert without_additional(REPLY[:length]) is None
