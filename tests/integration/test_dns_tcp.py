@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import socket
+from ipaddress import ip_network
 
+import dns.asyncquery
+import dns.message
 import dns.rcode
 import pytest
 from integration.dns_harness import (
@@ -17,6 +20,7 @@ from integration.dns_harness import (
     tcp_query,
 )
 
+from enforcer.dns.serving.access import Access
 from enforcer.dns.serving.tcp import StreamLimits
 
 IMPATIENT = StreamLimits(idle_s=0.2)
@@ -119,6 +123,31 @@ def test_too_many_connections_are_closed_at_once(run, policy_from, limits):
                 writer.close()
             await becomes_true(lambda: not gateway.server.connections)
             assert (await tcp_query(gateway, BLOCKED)).rcode() == dns.rcode.NXDOMAIN
+
+    run(scenario())
+
+
+def test_strangers_do_not_keep_out_those_who_may_ask(run, policy_from):
+    """127.0.0.2 may ask, 127.0.0.1 may not, and holds what it is let hold."""
+
+    async def scenario():
+        access = Access((ip_network("127.0.0.2/32"),))
+        limits = StreamLimits(connections=20)
+        async with Gateway(policy_from(POLICY), limits=limits, access=access) as gateway:
+            strangers = [await asyncio.open_connection(*gateway.endpoint) for _ in range(5)]
+            cell = gateway.metrics.dns_discarded.cell("too_many_connections")
+            await becomes_true(lambda: cell.value == 3)
+            assert len(gateway.server.connections) == 2
+            answer = await dns.asyncquery.tcp(
+                dns.message.make_query(BLOCKED, "A"),
+                gateway.endpoint.host,
+                port=gateway.endpoint.port,
+                source="127.0.0.2",
+                timeout=2,
+            )
+            assert answer.rcode() == dns.rcode.NXDOMAIN
+            for _, writer in strangers:
+                writer.close()
 
     run(scenario())
 

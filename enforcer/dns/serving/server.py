@@ -75,7 +75,11 @@ class DnsServer:
         self._tcp: list[asyncio.Server] = []
         self._dot: list[DotListener] = []
         self.connections = Connections(
-            self.take, metrics, self.serving.limits, self.serving.proxies
+            self.take,
+            metrics,
+            self.serving.limits,
+            self.serving.proxies,
+            self.serving.access,
         )
 
     async def listen(self, endpoint: Endpoint, share: SharePort = SharePort.NO) -> Endpoint:

@@ -29,6 +29,10 @@ Send = Callable[[bytes | None], None]
 Take = Callable[[bytes, Asker, Send], None]
 
 
+# What part of all connections those may hold together who may not ask.
+_STRANGERS_PART: Final = 10
+
+
 class StreamLimits(NamedTuple):
     """What clients may hold (RFC 7766 6.2)."""
 
@@ -41,10 +45,20 @@ class StreamLimits(NamedTuple):
 class Connections:
     """All that are open, under one set of limits."""
 
-    def __init__(self, take: Take, metrics: Metrics, limits: StreamLimits, proxies: Access) -> None:
+    def __init__(
+        self,
+        take: Take,
+        metrics: Metrics,
+        limits: StreamLimits,
+        proxies: Access,
+        clients: Access | None = None,
+    ) -> None:
+        """``clients`` are those that may ask; None is everybody."""
         self.take = take
         self.limits = limits
         self.proxies = proxies
+        self._clients = clients
+        self._strangers: set[TcpConnection] = set()
         self.discarded = metrics.dns_discarded
         self._count = metrics.dns_open_connections.cell()
         self._open: set[TcpConnection] = set()
@@ -62,12 +76,26 @@ class Connections:
         ):
             self.discarded.add("too_many_connections")
             return False
+        if self._is_stranger(client):
+            # They are told that they may not ask, but must not keep out those who may.
+            if len(self._strangers) >= max(limits.connections // _STRANGERS_PART, 1):
+                self.discarded.add("too_many_connections")
+                return False
+            self._strangers.add(connection)
         self._open.add(connection)
         self._by_client[client] += 1
         self._count.value = len(self._open)
         return True
 
+    def _is_stranger(self, client: Address) -> bool:
+        return (
+            self._clients is not None
+            and not self._clients.allows(client)
+            and not self.proxies.allows(client)
+        )
+
     def forget(self, connection: "TcpConnection", client: Address) -> None:
+        self._strangers.discard(connection)
         if connection in self._open:
             self._open.remove(connection)
             self._by_client[client] -= 1
