@@ -7,8 +7,8 @@ that is at most this, each kept for as long as its answer says:
     NS of the zone
     A and AAAA of each server, where addresses are wanted
 
-``facts`` is asked until it says no Query; ``learn`` takes each reply. Memory is bounded:
-what was learnt longest ago is forgotten first.
+``missing`` is asked until it says nothing; ``learn`` takes each reply; ``known`` has the
+facts. Memory is bounded: what was learnt longest ago is forgotten first.
 """
 
 from collections import OrderedDict
@@ -79,14 +79,6 @@ class Delegations:
 
     def __len__(self) -> int:
         return len(self._zones) + len(self._hosts)
-
-    def facts(self, name: bytes, now_s: float, *, want_ips: bool = False) -> NsFacts | Query:
-        """The facts of a folded wire name, or the first query that is missing for them."""
-        zone = self._find(name, now_s)
-        if isinstance(zone, Query):
-            return zone
-        missing = self._missing_hosts(zone, now_s) if want_ips else ()
-        return missing[0] if missing else self._known(zone, now_s, want_ips=want_ips)
 
     def missing(self, name: bytes, now_s: float, *, want_ips: bool = False) -> tuple[Query, ...]:
         """What can be asked at this point, side by side. Empty when the facts are there.

@@ -56,10 +56,6 @@ class CompiledPolicy:
     has_address_triggers: bool = True
     depends_on_time: bool = False
 
-    @property
-    def depends_on_client(self) -> bool:
-        return len(self.clients) > 0
-
     def client_class(self, client: Address | None) -> int:
         """A number that two clients share only if every verdict on them is the same."""
         return self.clients.of(client)

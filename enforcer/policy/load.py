@@ -341,8 +341,3 @@ def _has_certificate(pem: bytes) -> bool:
         return bool(x509.load_pem_x509_certificates(pem))
     except ValueError:
         return False
-
-
-def is_builtin(policy: Policy) -> bool:
-    """Whether this is the embedded default, as ``make run`` starts it."""
-    return Path(policy.source.file) == builtin_policies() / DEFAULT_POLICY

@@ -12,7 +12,6 @@ from enforcer.policy.admit import admit_policy
 from enforcer.policy.load import (
     builtin_packs,
     builtin_policies,
-    is_builtin,
     load_pack,
     load_policy,
     read_document,
@@ -45,7 +44,6 @@ def test_the_embedded_default_and_the_packs_load_without_a_warning():
     policy = admit_policy()
     assert policy.warnings == ()
     assert policy.hint == "connect.example.com:443"
-    assert is_builtin(policy.policy)
     for pack in builtin_packs():
         assert load_pack(builtin_policies() / pack).rules
 
@@ -59,7 +57,6 @@ def test_a_pack_beside_the_policy_comes_before_one_that_ships(write_policy):
     assert policy.rules[0].from_pack
     assert policy.rules[0].source == Source(str(path.parent / "packs/ngrok.yaml"), 3)
     assert policy.files == (str(path), str(path.parent / "packs/ngrok.yaml"))
-    assert not is_builtin(policy)
 
 
 def test_a_rule_without_a_reason_has_one(write_policy):
