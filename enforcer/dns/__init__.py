@@ -6,6 +6,7 @@
 ``special_use``  names that are answered here and never leak
 ``delegation``   which name servers a name has, and what must be asked to know
 ``filters``      what an upstream's answer may say
+``zone_search``  who serves the names of one chain
 ``judge``        what the policy says of an answer, and what must be known for that
 ``rewrite``      answers that lead somewhere else, as the policy wants
 ``quick``        the same question again: the same answer

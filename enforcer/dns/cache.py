@@ -28,6 +28,8 @@ Key = tuple[bytes, int, bool, bool]
 STALE_TTL_S: Final = 30  # RFC 8767 5.11
 # How long a stale answer is given without asking again, once asking failed (RFC 8767 5).
 RECHECK_S: Final = 30.0
+# TTLs count down by whole seconds.
+_TICK_S: Final = 1.0
 # An answer is fetched again when less than this part of its time is left.
 _LAST_PART: Final = 10
 _NOERROR, _SERVFAIL, _NXDOMAIN = 0, 2, 3
@@ -117,11 +119,20 @@ class Entry:
 
     def ttl_s(self, now_s: float) -> int:
         """What is left, for each record the same; for a stale answer STALE_TTL_S."""
-        if now_s >= self.expires_s:
+        if self.is_stale(now_s):
             return STALE_TTL_S
         # A clock that was set back makes no TTL grow.
         passed_s = int(now_s - self._put_s)
         return self._ttl_s - passed_s if passed_s > 0 else self._ttl_s
+
+    def is_stale(self, now_s: float) -> bool:
+        """Whether its time is over, and it is given as a last resort."""
+        return now_s >= self.expires_s
+
+    def same_until_s(self, now_s: float) -> float:
+        """How long the same bytes may be given: until TTLs count down, or something is due."""
+        until_s = min(now_s + _TICK_S, self.expires_s)
+        return until_s if self.fetched_again else min(until_s, self.prefetch_s)
 
     def render(self, now_s: float) -> bytes:
         """The reply with id 0, its TTLs counted down, as upstream wrote it else."""

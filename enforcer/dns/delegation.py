@@ -20,11 +20,6 @@ from enforcer.dns.packets.wire import AAAA, HEADER, IN, RCODE, RD, A, Query
 from enforcer.policy.model import Address
 from enforcer.policy.names import from_wire
 
-# Names of one chain whose zones are looked for, and rounds of questions for them: each name
-# takes two or three, and a chain is known at once.
-MAX_CHAIN: Final = 16
-MAX_ROUNDS: Final = 12
-MAX_SIDE_BY_SIDE: Final = 32
 # A zone has two to thirteen; those of the first ones are enough to know it by.
 MAX_SERVERS: Final = 13
 MAX_ADDRESSES: Final = 32

@@ -4,21 +4,15 @@ The name was judged before; here it is what the name leads to, and who serves it
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Final
 
 from enforcer.dns.ask import Ask, Asked, Content, Step
-from enforcer.dns.delegation import (
-    MAX_CHAIN,
-    MAX_ROUNDS,
-    MAX_SIDE_BY_SIDE,
-    Delegations,
-    NsFacts,
-)
+from enforcer.dns.delegation import UNKNOWN, Delegations, NsFacts
 from enforcer.dns.filters import judge_addresses, judge_answer
 from enforcer.dns.packets.answer import Answer
+from enforcer.dns.zone_search import MAX_ROUNDS, ZoneSearch, is_wanted
 from enforcer.policy.decide import decide
-from enforcer.policy.model import Action, Delegation, OnFailure, Refusal, Request, Verdict
+from enforcer.policy.model import Action, Delegation, Refusal, Request, Verdict
 from enforcer.policy.names import from_wire
 
 _BLOCK: Final = Action.BLOCK
@@ -46,7 +40,8 @@ class Judge:
         if answer is None or verdict.action is _BLOCK or verdict.passthru:
             return request, verdict
         facts: Mapping[bytes, NsFacts] = {}
-        if _asks_for_zones(asked):
+        # What is said of other names' zones does not concern a Connect URL.
+        if is_wanted(policy) and verdict.connect_url is None:
             # What is blocked whoever serves it need not wait for who does.
             verdict = judge_answer(policy, request, answer) or verdict
             if verdict.action is _BLOCK:
@@ -64,27 +59,17 @@ class Judge:
     def _find_zones(
         self, asked: Asked, content: Content, now_s: float, rounds: int
     ) -> Ask | Mapping[bytes, NsFacts] | None:
-        """The name servers of the name and of its aliases, or what must be asked for them.
-
-        None when nobody answered that, and the policy wants to be sure: whoever serves a
-        zone could hide by not saying so.
-        """
-        policy, zones, is_routed = asked.policy, self._delegations, self._is_routed
+        """What is known of who serves the chain, or what must be asked first."""
         aliases = content.answer.aliases if content.answer else ()
-        names = tuple(dict.fromkeys((asked.query.name, *aliases)))[:MAX_CHAIN]
-        find = partial(zones.missing, now_s=now_s, want_ips=policy.has_nsip_triggers)
-        missing = tuple(dict.fromkeys(query for name in names for query in find(name)))
+        names = (asked.query.name, *aliases)
+        search = ZoneSearch(asked.policy, self._delegations, self._is_routed, names)
+        missing = search.missing(now_s)
         if missing and rounds < MAX_ROUNDS:
-            ask = Ask(missing[:MAX_SIDE_BY_SIDE], Step.DELEGATION, rounds=rounds + 1)
-            if policy.policy.delegation is Delegation.STRICT:
+            ask = Ask(missing, Step.DELEGATION, rounds=rounds + 1)
+            if asked.policy.policy.delegation is Delegation.STRICT:
                 return ask._replace(asked=asked, content=content)
             self._later.append(ask)
-        wants = (policy.policy.delegation, policy.policy.dns_on_failure)
-        if wants == (Delegation.STRICT, OnFailure.CLOSED) and any(
-            zones.has_failed(name, now_s) and not is_routed(name) for name in names
-        ):
-            return None
-        return {name: zones.known(name, now_s, want_ips=policy.has_nsip_triggers) for name in names}
+        return search.facts(now_s)
 
 
 def judge_target(asked: Asked, verdict: Verdict, target: bytes) -> Verdict:
@@ -102,20 +87,10 @@ def judge_target(asked: Asked, verdict: Verdict, target: bytes) -> Verdict:
     return behind._replace(reason=reason, refusal=refusal)
 
 
-def _asks_for_zones(asked: Asked) -> bool:
-    """Not for a Connect URL: what is said of other names' zones does not concern it."""
-    policy = asked.policy
-    return (
-        policy.has_ns_triggers
-        and policy.policy.delegation is not Delegation.OFF
-        and asked.verdict.connect_url is None
-    )
-
-
 def _judge_zone(
     asked: Asked, answer: Answer, facts: Mapping[bytes, NsFacts]
 ) -> tuple[Request, Verdict]:
-    policy, own = asked.policy, facts[asked.query.name]
+    policy, own = asked.policy, facts.get(asked.query.name, UNKNOWN)
     request = asked.request._replace(nsdnames=own.nsdnames, nsips=own.nsips)
     verdict = decide(policy, request)
     if verdict.blocks and policy.has_address_triggers and answer.addresses:

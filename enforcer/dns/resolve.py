@@ -6,34 +6,23 @@ counted or recorded: that is done where the connection ends.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from enforcer.dns.delegation import (
-    MAX_CHAIN,
-    MAX_ROUNDS,
-    MAX_SIDE_BY_SIDE,
-    UNKNOWN,
-    Delegations,
-    NsFacts,
-)
+from enforcer.dns.delegation import UNKNOWN, Delegations, NsFacts
 from enforcer.dns.filters import judge_answer
 from enforcer.dns.packets.answer import Answer, parse_answer
-from enforcer.dns.packets.records import NS
-from enforcer.dns.packets.response import LocalAnswer
 from enforcer.dns.packets.wire import AAAA, IN, RD, A, Query
-from enforcer.dns.special_use import answer_special
+from enforcer.dns.special_use import answer_unless_routed
 from enforcer.dns.upstream.forwarder import Forwarder
+from enforcer.dns.zone_search import MAX_ROUNDS, ZoneSearch, is_wanted
 from enforcer.policy.addresses import unpack_address
-from enforcer.policy.compile import CompiledPolicy
 from enforcer.policy.decide import decide
 from enforcer.policy.holder import PolicyHolder
 from enforcer.policy.model import (
     REWRITES,
     Action,
     Address,
-    Delegation,
-    OnFailure,
     Plane,
     Request,
     Verdict,
@@ -69,7 +58,8 @@ class Resolver:
         self._policy = policy
         self._forwarder = forwarder
         self._clock = clock
-        self._delegations = delegations or Delegations()
+        # An empty one is false.
+        self._delegations = Delegations() if delegations is None else delegations
         self._is_routed = is_routed
 
     async def resolve(self, name: str, client: Address) -> Resolved:
@@ -77,11 +67,12 @@ class Resolver:
         answers = await asyncio.gather(*(self._ask(name, qtype) for qtype in (A, AAAA)))
         policy = self._policy.current
         request = Request(Plane.DNS, name, client=client, time_s=self._clock(), over_tcp=True)
-        facts: dict[bytes, NsFacts] = {}
-        if policy.has_ns_triggers and policy.policy.delegation is not Delegation.OFF:
+        facts: Mapping[bytes, NsFacts] = {}
+        if is_wanted(policy):
             wire = to_wire(name)
+            names = (wire, *(alias for answer in answers for alias in answer.aliases))
             found = await self._find_zones(
-                policy, (wire, *(a for each in answers for a in each.aliases))
+                ZoneSearch(policy, self._delegations, self._is_routed, names)
             )
             if found is None:
                 return Resolved()
@@ -101,40 +92,20 @@ class Resolver:
             addresses += answer.addresses
         return Resolved(tuple(addresses), monitored)
 
-    async def _find_zones(
-        self, policy: CompiledPolicy, names: Iterable[bytes]
-    ) -> dict[bytes, NsFacts] | None:
-        """Who serves these folded wire names, as far as upstreams say.
-
-        None when nobody said, and the policy wants to be sure, as for clients' own lookups.
-        """
-        zones, distinct = self._delegations, tuple(dict.fromkeys(names))[:MAX_CHAIN]
-        distinct = tuple(name for name in distinct if not self._answer_here(name, NS))
+    async def _find_zones(self, search: ZoneSearch) -> Mapping[bytes, NsFacts] | None:
+        """As for clients' own lookups: asked round by round until nothing is missing."""
         for _ in range(MAX_ROUNDS):
-            now_s = self._clock()
-            missing = {q for name in distinct for q in zones.missing(name, now_s, want_ips=True)}
-            queries = tuple(missing)[:MAX_SIDE_BY_SIDE]
+            queries = search.missing(self._clock())
             if not queries:
                 break
             replies = await asyncio.gather(*map(self._forwarder.ask, queries))
             for query, reply in zip(queries, replies, strict=True):
-                zones.learn(query, reply, self._clock())
-        now_s = self._clock()
-        wants = (policy.policy.delegation, policy.policy.dns_on_failure)
-        if wants == (Delegation.STRICT, OnFailure.CLOSED) and any(
-            zones.has_failed(name, now_s) and not self._is_routed(name) for name in distinct
-        ):
-            return None
-        return {name: zones.known(name, now_s, want_ips=True) for name in distinct}
-
-    def _answer_here(self, wire: bytes, qtype: int) -> LocalAnswer | None:
-        """What is known of a special-use name, which upstreams never hear of."""
-        local = answer_special(wire, qtype)
-        return None if local is None or self._is_routed(wire) else local
+                self._delegations.learn(query, reply, self._clock())
+        return search.facts(self._clock())
 
     async def _ask(self, name: str, qtype: int) -> Answer:
         wire = to_wire(name)
-        local = self._answer_here(wire, qtype)
+        local = answer_unless_routed(wire, qtype, self._is_routed)
         if local:
             here = [unpack_address(each.rdata) for each in local.records if each.rtype == qtype]
             return Answer((), tuple(here), None)

@@ -16,10 +16,8 @@ from typing import Final, NamedTuple
 
 from enforcer.audit.event import AuditEvent, Record, audit_event
 from enforcer.dns.ask import UDP, Ask, Asked, Asker, Content, Step
-from enforcer.dns.cache import Cache, CacheLimits, Entry, Key
-from enforcer.dns.delegation import (
-    Delegations,
-)
+from enforcer.dns.cache import Cache, CacheLimits, Hit, Key
+from enforcer.dns.delegation import Delegations
 from enforcer.dns.filters import find_strip
 from enforcer.dns.judge import Judge, judge_target
 from enforcer.dns.packets.answer import Answer
@@ -29,7 +27,6 @@ from enforcer.dns.packets.rebuild import without_additional
 from enforcer.dns.packets.response import (
     MIN_UDP_BYTES,
     Ede,
-    LocalAnswer,
     add_opt,
     build_bad_cookie,
     build_blocked,
@@ -44,7 +41,7 @@ from enforcer.dns.packets.svcb import strip_services
 from enforcer.dns.packets.wire import AD, ANY, CD, RD, Query, parse_query
 from enforcer.dns.quick import Known, QuickPath
 from enforcer.dns.rewrite import build_rewritten, rewrite_target, target_query
-from enforcer.dns.special_use import answer_special
+from enforcer.dns.special_use import answer_unless_routed
 from enforcer.dns.uncached import Uncached
 from enforcer.metrics import Metrics
 from enforcer.policy.compile import CompiledPolicy
@@ -69,8 +66,6 @@ _BLOCK: Final = Action.BLOCK
 _DNS: Final = Plane.DNS
 _STALE: Final = build_ede(Ede.STALE_ANSWER, "")
 _FOREVER_S: Final = float("inf")
-# TTLs count down by whole seconds.
-_TICK_S: Final = 1.0
 
 # A member is looked up in Python, each time.
 _ANSWER, _DELEGATION, _REWRITE = Step.ANSWER, Step.DELEGATION, Step.REWRITE
@@ -149,22 +144,30 @@ class Responder:
         asked = Asked(packet, query, asker, request, policy, verdict)
         if verdict.action is _BLOCK:
             return self._block(asked, verdict, _FOREVER_S, now_s)
-        local = self._special(query)
+        local = answer_unless_routed(query.name, query.qtype, self._shared.is_routed)
         if local is not None:
             self._conclude(asked, request, verdict, "local")
             return _fit(asked, build_local(query, local))
         if qtype == ANY and self._shared.minimal_any and transport == UDP:
             self._conclude(asked, request, verdict, "local")
             return build_minimal_any(query)
-        is_own = self._passes_subnet and self._is_for_subnet(query)
-        hit = None if is_own else self._cache.get(_key(query), now_s)
-        if hit is None or (hit.stale and hit.prefetch):
-            older = hit is not None
+        hit, older = self._look_up(query, now_s)
+        if hit is None:
             return Ask((_upstream_query(query),), _ANSWER, asked, None, "upstream", 0, older)
+        return self._settle(asked, hit.entry, "stale" if hit.stale else "cache", now_s)
+
+    def _look_up(self, query: Query, now_s: float) -> tuple[Hit | None, bool]:
+        """What may be given out of the cache; without it, whether there is something older.
+
+        What is soon too old is fetched again beside it.
+        """
+        hit = None if self._is_for_subnet(query) else self._cache.get(_key(query), now_s)
+        if hit is None or (hit.stale and hit.prefetch):
+            return None, hit is not None
         if hit.prefetch:
             self._prefetches.add()
             self.later.append(Ask((_upstream_query(query),), _ANSWER))
-        return self._settle(asked, hit.entry, "stale" if hit.stale else "cache", now_s)
+        return hit, False
 
     def resume(self, ask: Ask, replies: Iterable[bytes | None], now_s: float) -> bytes | Ask | None:
         """What the replies lead to: None when nobody waits, or may be answered.
@@ -190,8 +193,8 @@ class Responder:
             return self._finish_rewrite(asked, query, reply)
         if content is None:
             return self._fail(asked, Ede.NO_REACHABLE_AUTHORITY, "no upstream answers")
-        is_stale = isinstance(content, Entry) and content.expires_s <= now_s
-        return self._settle(asked, content, "stale" if is_stale else "upstream", now_s)
+        origin = "stale" if content.is_stale(now_s) else "upstream"
+        return self._settle(asked, content, origin, now_s)
 
     def give_older(self, ask: Ask, now_s: float) -> bytes | Ask | None:
         """The answer that was good before, while the upstreams take their time (RFC 8767 5).
@@ -201,7 +204,7 @@ class Responder:
         asked = ask.asked
         if asked is None:
             return ask
-        hit = self._shared.cache.get(_key(asked.query), now_s)
+        hit = self._cache.get(_key(asked.query), now_s)
         return self._settle(asked, hit.entry, "stale", now_s) if hit else ask
 
     def overloaded(self, ask: Ask) -> bytes | None:
@@ -213,7 +216,7 @@ class Responder:
 
     def _take(self, query: Query, reply: bytes | None, now_s: float) -> Content | None:
         """A reply that upstream gave, or what there is in its place."""
-        is_cached = not (self._passes_subnet and self._is_for_subnet(query))
+        is_cached = not self._is_for_subnet(query)
         if reply is None:
             self._discarded.add("upstream_failed")
             return self._cache.failed(_key(query), now_s) if is_cached else None
@@ -238,7 +241,7 @@ class Responder:
             return self._fail(asked, Ede.NO_REACHABLE_AUTHORITY, text)
         request, verdict = judged
         if verdict.action is _BLOCK:
-            return self._block(asked, verdict, _until(content, now_s), now_s)
+            return self._block(asked, verdict, content.same_until_s(now_s), now_s)
         response = self._render(asked, content, request, verdict, now_s)
         if response is None:
             return self._cannot_read(asked)
@@ -247,7 +250,7 @@ class Responder:
         if grant:
             grant(asked.asker.client, now_s)
         if origin == "cache":
-            self._learn(asked, response, verdict, origin, _until(content, now_s), event, grant)
+            self._learn(asked, response, verdict, origin, content.same_until_s(now_s), event, grant)
         return response
 
     def _render(
@@ -265,8 +268,8 @@ class Responder:
                 return None
             response = guarded
         if query.edns is not None:
-            stale = isinstance(content, Entry) and content.expires_s <= now_s
-            response = add_opt(query, response, content.ede + (_STALE if stale else b""))
+            stale = _STALE if content.is_stale(now_s) else b""
+            response = add_opt(query, response, content.ede + stale)
         return _fit(asked, response)
 
     def _cannot_read(self, asked: Asked) -> bytes:
@@ -300,23 +303,14 @@ class Responder:
             self._learn(asked, response, verdict, "policy", until_s, event)
         return response
 
-    def _special(self, query: Query) -> LocalAnswer | None:
-        """What is answered here and never leaves, unless the settings have a way for it."""
-        local = answer_special(query.name, query.qtype)
-        return None if local is None or self._shared.is_routed(query.name) else local
-
     def _rewrite(self, asked: Asked, target: Query, now_s: float) -> bytes | Ask:
         """What is behind the alias is kept and fetched like any other answer."""
-        local = self._special(target)
+        local = answer_unless_routed(target.name, target.qtype, self._shared.is_routed)
         if local is not None:
             return self._finish_rewrite(asked, target, build_local(target, local))
-        ask = Ask((_upstream_query(target),), Step.REWRITE, asked)
-        hit = None if self._is_for_subnet(target) else self._shared.cache.get(_key(target), now_s)
-        if hit is None or (hit.stale and hit.prefetch):
-            return ask
-        if hit.prefetch:
-            self._prefetches.add()
-            self.later.append(Ask(ask.queries, Step.ANSWER))
+        hit, _ = self._look_up(target, now_s)
+        if hit is None:
+            return Ask((_upstream_query(target),), _REWRITE, asked)
         return self._finish_rewrite(asked, target, hit.entry.render_for(target, now_s))
 
     def _finish_rewrite(self, asked: Asked, target: Query, reply: bytes | None) -> bytes:
@@ -386,14 +380,6 @@ def _upstream_query(query: Query) -> Query:
     """Upstream is always asked to resolve, and to say whether it validated (RFC 6840 5.7)."""
     ident, flags, name, qtype, question, edns = query
     return Query(ident, flags | RD | AD, name, qtype, question, edns)
-
-
-def _until(content: Content, now_s: float) -> float:
-    """How long the same bytes may be given: until a TTL counts down, or something is due."""
-    if isinstance(content, Uncached):
-        return now_s
-    until_s = min(now_s + _TICK_S, content.expires_s)
-    return until_s if content.fetched_again else min(until_s, content.prefetch_s)
 
 
 def _guard(

@@ -6,6 +6,7 @@ its own for. ``local`` (RFC 6762) is not among them: companies have domains ther
 """
 
 import struct
+from collections.abc import Callable
 from typing import Final
 
 from enforcer.dns.packets.records import NS, SOA
@@ -83,6 +84,14 @@ def answer_special(name: bytes, qtype: int) -> LocalAnswer | None:
     exists = bool(records) or name in _LOOPBACK_REVERSED
     exists = exists or name == zone or zone in (_LOCALHOST, _RESOLVER_ZONE)
     return LocalAnswer(nxdomain=not exists, records=records, zone=zone, soa=soa)
+
+
+def answer_unless_routed(
+    name: bytes, qtype: int, is_routed: Callable[[bytes], bool]
+) -> LocalAnswer | None:
+    """The same, but None for a name that ``is_routed`` knows a way for, too."""
+    local = answer_special(name, qtype)
+    return None if local is None or is_routed(name) else local
 
 
 def _find_zone(name: bytes) -> bytes | None:

@@ -12,12 +12,10 @@ from enforcer.dns.packets.wire import HEADER, Query
 class Uncached:
     """``answer`` is None for a reply that cannot be read; it is given as it came then."""
 
-    __slots__ = ("_reply", "answer", "ede", "expires_s", "is_failure")
+    __slots__ = ("_reply", "answer", "ede")
 
     def __init__(self, reply: bytes) -> None:
         self.ede = b""
-        self.expires_s = 0.0
-        self.is_failure = False
         self._reply = reply
         self.answer: Answer | None = parse_answer(reply)
         if self.answer is not None and self.answer.opt_at is not None:
@@ -29,6 +27,13 @@ class Uncached:
 
     def ttl_s(self, now_s: float) -> int:  # noqa: ARG002 as an Entry has it
         return 0
+
+    def is_stale(self, now_s: float) -> bool:  # noqa: ARG002 the same
+        return False
+
+    def same_until_s(self, now_s: float) -> float:
+        """Not again."""
+        return now_s
 
     def render_for(self, query: Query, now_s: float) -> bytes:  # noqa: ARG002 the same
         """Under the query's id, with the question in the client's own letters."""

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 import dns.message
 import pytest
 
+from enforcer.dns.delegation import Delegations
 from enforcer.dns.resolve import Resolved, Resolver
 from enforcer.policy.holder import PolicyHolder
 
@@ -146,3 +147,20 @@ async def test_who_serves_the_name_is_judged_for_connections_too(resolve):
     """Else an agent behind a proxy reached what a lookup of its own would not find."""
     found = await resolve("far.bad.test", CLIENT)
     assert (found.verdict.rule, found.addresses) == ("crooks", ())
+
+
+async def test_who_serves_a_zone_is_known_to_lookups_and_connections_alike(policy_from, clock):
+    asked = []
+
+    class Upstream(ZoneForwarder):
+        async def ask(self, query):
+            asked.append(query.qtype)
+            return await super().ask(query)
+
+    shared = Delegations()
+    resolve = Resolver(PolicyHolder(policy_from(POLICY)), Upstream(), clock, shared).resolve
+    await resolve("far.bad.test", CLIENT)
+    assert len(shared)
+    asked.clear()
+    await resolve("far.bad.test", CLIENT)
+    assert dns.rdatatype.NS not in asked

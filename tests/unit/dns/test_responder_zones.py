@@ -5,7 +5,7 @@ import dns.rcode
 import pytest
 from unit.dns.desk import Desk, packet_of
 
-from enforcer.dns import delegation
+from enforcer.dns import zone_search
 from enforcer.dns.ask import Ask, Step
 
 POLICY = """
@@ -118,9 +118,9 @@ def test_names_and_rounds_of_a_chain_are_bounded(desk_of):
     desk.upstream.set("\n".join([*chain, "a15.example. 300 A 192.0.2.1"]))
     outcome, rounds = desk.ask("a0.example"), 0
     while isinstance(outcome, Ask):
-        assert len(outcome.queries) <= delegation.MAX_SIDE_BY_SIDE
+        assert len(outcome.queries) <= zone_search.MAX_SIDE_BY_SIDE
         outcome, rounds = desk.carry(outcome), rounds + 1
-    assert rounds <= delegation.MAX_ROUNDS + 1
+    assert rounds <= zone_search.MAX_ROUNDS + 1
     assert dns.message.from_wire(outcome).answer
 
 

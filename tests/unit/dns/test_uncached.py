@@ -66,7 +66,7 @@ def test_what_it_leads_to_is_known():
     kept = Uncached(reply("www.example. 0 IN A 192.0.2.1", use_edns=0).to_wire())
     assert [str(address) for address in kept.answer.addresses] == ["192.0.2.1"]
     assert kept.answer.opt_at is None
-    assert (kept.ttl_s(0.0), kept.expires_s, kept.is_failure) == (0, 0.0, False)
+    assert (kept.ttl_s(7.0), kept.same_until_s(7.0), kept.is_stale(7.0)) == (0, 7.0, False)
 
 
 @pytest.mark.parametrize("damage", [b"\xff\xff", b"\0\1"])
