@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -72,7 +73,7 @@ zone:
             raise RuntimeError(f"nsd does not answer:\n{self.tree.log.read_text()}")
 
 
-class Server:
+class Server(ABC):
     """One that is measured. ``ready_s`` is from exec until its first right answer."""
 
     name = ""
@@ -102,9 +103,9 @@ class Server:
             raise RuntimeError(f"{self.name} does not answer as it should:\n{log}")
         self.ready_s = time.monotonic() - began_s
 
+    @abstractmethod
     def configure(self) -> list[str]:
         """Write what it reads; the command that starts it, in the foreground."""
-        raise NotImplementedError
 
     def write(self, file: str, text: str) -> Path:
         path = self.folder / file

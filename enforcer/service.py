@@ -2,7 +2,7 @@
 
 The only module that knows all planes; it hands them callables and has no opinion on
 what a policy says. One event loop; the audit writer has its own thread, and DNS workers,
-where the settings want any, are processes (workers.py).
+where the settings want any, are processes (workers/).
 """
 
 import asyncio

@@ -1,5 +1,6 @@
 """What passes between who asks, the responder and the upstreams: queries on their way."""
 
+from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
@@ -12,6 +13,8 @@ from enforcer.policy.model import Address, Request, Verdict
 UDP, TCP, DOT = "udp", "tcp", "dot"
 
 Content: TypeAlias = Entry | Uncached
+# Where an answer goes: called once, with None for no answer.
+Send: TypeAlias = Callable[[bytes | None], None]
 
 
 class Asker(NamedTuple):

@@ -1,6 +1,6 @@
 """DNS workers, seen from the main process: started, heard, restarted, and ended with it.
 
-Each is a process that serves on ports that all of them share (worker.py). Its channel is
+Each is a process that serves on ports that all of them share (process.py). Its channel is
 its life line: what it recorded and counted comes over it, and its end is the worker's.
 docs/decisions/0007 says why it is done like this.
 """

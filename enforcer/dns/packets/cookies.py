@@ -13,7 +13,6 @@ from enforcer.policy.model import Address
 
 SECRET_BYTES: Final = 16
 CLIENT_COOKIE_BYTES: Final = 8
-SERVER_COOKIE_BYTES: Final = 16  # RFC 9018 4: version, reserved, timestamp, hash
 _COOKIE: Final = struct.Struct("!8sB3sI8s")
 _VERSION: Final = 1
 # RFC 9018 4.3: how old a cookie may be, how far ahead, and when a fresh one is due.

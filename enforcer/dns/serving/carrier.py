@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from enforcer.dns.ask import Ask, Asker
+from enforcer.dns.ask import Ask, Asker, Send
 from enforcer.dns.responder import Responder
 from enforcer.dns.upstream.forwarder import Forwarder
 from enforcer.metrics import Metrics
@@ -24,8 +24,6 @@ _SHARES: Final = 4
 # RFC 8767 5: how long a client waits before it gets what was good before.
 OLDER_AFTER_S: Final = 1.8
 _FAULT: Final = "a query failed for a reason of our own"
-
-Send = Callable[[bytes | None], None]
 
 
 class Carrier:

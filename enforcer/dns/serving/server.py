@@ -6,10 +6,10 @@ import socket
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from enforcer.dns.ask import UDP, Asker
+from enforcer.dns.ask import UDP, Asker, Send
 from enforcer.dns.responder import Responder
 from enforcer.dns.serving.access import Access
-from enforcer.dns.serving.carrier import MAX_WAITING, Carrier, Send
+from enforcer.dns.serving.carrier import MAX_WAITING, Carrier
 from enforcer.dns.serving.dot import DotCertificate, DotListener
 from enforcer.dns.serving.rate import RateLimit, client_key
 from enforcer.dns.serving.sockets import SharePort, bind_both, bind_socket

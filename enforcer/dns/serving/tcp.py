@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
-from enforcer.dns.ask import TCP, Asker
+from enforcer.dns.ask import TCP, Asker, Send
 from enforcer.dns.packets.stream_options import add_stream_options
 from enforcer.dns.serving.access import Access
 from enforcer.dns.serving.proxy_header import ProxyHeader, parse_proxy_header
@@ -24,13 +24,10 @@ _MAX_MESSAGE_BYTES: Final = 2 + 0xFFFF
 # and nobody else would be answered meanwhile.
 MAX_IN_A_ROW: Final = 64
 
-Send = Callable[[bytes | None], None]
-# A packet, who asks, and where the answer goes: called once, with None for no answer.
+# A packet, who asks, and where the answer goes.
 Take = Callable[[bytes, Asker, Send], None]
-
-
 # What part of all connections those may hold together who may not ask.
-_STRANGERS_PART: Final = 10
+_STRANGERS: Final = 10
 
 
 class StreamLimits(NamedTuple):
@@ -69,30 +66,23 @@ class Connections:
 
     def admit(self, connection: "TcpConnection", client: Address) -> bool:
         """Whether there is room for one more. The client is a proxy's until it says better."""
+        is_proxy = self.proxies.allows(client)
+        is_stranger = not (is_proxy or self._clients is None or self._clients.allows(client))
         limits = self.limits
-        if len(self._open) >= limits.connections or (
-            self._by_client[client] >= limits.connections_per_client
-            and not self.proxies.allows(client)
+        if (
+            len(self._open) >= limits.connections
+            or (self._by_client[client] >= limits.connections_per_client and not is_proxy)
+            # They are told that they may not ask, but must not keep out those who may.
+            or (is_stranger and len(self._strangers) >= max(limits.connections // _STRANGERS, 1))
         ):
             self.discarded.add("too_many_connections")
             return False
-        if self._is_stranger(client):
-            # They are told that they may not ask, but must not keep out those who may.
-            if len(self._strangers) >= max(limits.connections // _STRANGERS_PART, 1):
-                self.discarded.add("too_many_connections")
-                return False
+        if is_stranger:
             self._strangers.add(connection)
         self._open.add(connection)
         self._by_client[client] += 1
         self._count.value = len(self._open)
         return True
-
-    def _is_stranger(self, client: Address) -> bool:
-        return (
-            self._clients is not None
-            and not self._clients.allows(client)
-            and not self.proxies.allows(client)
-        )
 
     def forget(self, connection: "TcpConnection", client: Address) -> None:
         self._strangers.discard(connection)

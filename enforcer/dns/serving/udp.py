@@ -12,10 +12,9 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Final, Protocol
 
-from enforcer.dns.ask import UDP, Asker
+from enforcer.dns.ask import UDP, Asker, Send
 from enforcer.dns.quick import QuickPath
 from enforcer.dns.serving.access import Access
-from enforcer.dns.serving.carrier import Send
 from enforcer.dns.serving.datagrams import Datagrams, ReturnPath
 from enforcer.dns.serving.proxy_header import ProxyHeader, parse_proxy_header
 from enforcer.dns.serving.rate import RateLimit, packed_key
